@@ -1,0 +1,236 @@
+#include "core/json.h"
+
+#include <cstring>
+
+#include <rapidjson/error/en.h>
+#include <rapidjson/reader.h>
+
+namespace netpay::json {
+
+// Receives RapidJSON's events and lays the values out in pre-order.
+class Builder {
+public:
+    using Ch = char;
+    using SizeType = rapidjson::SizeType;
+
+    explicit Builder(Document& d) : d_(d) { d_.values_.reserve(32); }
+
+    bool Null() { return add(Kind::null); }
+    bool Bool(bool b) { return add(Kind::boolean, b); }
+    bool Int(int i) { return Int64(i); }
+    bool Uint(unsigned u) { return Uint64(u); }
+    bool Uint64(std::uint64_t u) { return add(Kind::integer, u); }
+    // RapidJSON calls this for a minus sign only, so "-0" is negative too.
+    bool Int64(std::int64_t i) {
+        if (!add(Kind::integer, 0 - static_cast<std::uint64_t>(i))) return false;
+        d_.values_.back().negative_ = true;
+        return true;
+    }
+    bool Double(double) { return add(Kind::other_number); }
+    bool RawNumber(const Ch*, SizeType, bool) { return false; }
+    bool String(const Ch* s, SizeType n, bool) {
+        if (!add(Kind::string)) return false;
+        d_.values_.back().text_ = {s, n};
+        return true;
+    }
+    bool StartObject() { return open(Kind::object); }
+    bool StartArray() { return open(Kind::array); }
+    bool EndObject(SizeType) { return close(); }
+    bool EndArray(SizeType) { return close(); }
+    bool Key(const Ch* s, SizeType n, bool) {
+        const std::string_view key(s, n);
+        const Value& object = d_.values_[stack_[depth_ - 1]];
+        // A second member of the same name: readers would differ about which counts.
+        const Value* end = d_.values_.data() + d_.values_.size();
+        std::size_t members = 0;
+        for (const Value* v = &object + 1; v < end; v += v->span_) {
+            if (v->name_ == key) { why_ = "duplicate member"; return false; }
+            if (++members == limits::json_members) return over("too many members");
+        }
+        name_ = key;
+        return true;
+    }
+
+    const char* why() const { return why_; }
+    Code code() const { return code_; }
+
+private:
+    bool add(Kind kind, std::uint64_t number = 0) {
+        if (d_.values_.size() >= limits::json_values) return over("too many values");
+        Value v;
+        v.kind_ = kind;
+        v.number_ = number;
+        v.name_ = name_;
+        name_ = {};
+        d_.values_.push_back(v);
+        return true;
+    }
+    bool open(Kind kind) {
+        if (depth_ == limits::json_depth) return over("nested too deeply");
+        if (!add(kind)) return false;
+        stack_[depth_++] = d_.values_.size() - 1;
+        return true;
+    }
+    bool close() {
+        const std::size_t at = stack_[--depth_];
+        d_.values_[at].span_ = static_cast<std::uint32_t>(d_.values_.size() - at);
+        return true;
+    }
+    bool over(const char* why) { why_ = why; code_ = Code::limit; return false; }
+
+    Document& d_;
+    std::size_t stack_[limits::json_depth];
+    std::size_t depth_ = 0;
+    std::string_view name_;
+    const char* why_ = nullptr;
+    Code code_ = Code::malformed;
+};
+
+Result<Document> Document::parse(std::string_view text) {
+    // The parser takes a NUL for the end of its input.
+    if (text.find('\0') != std::string_view::npos) return {Code::malformed, "NUL byte in JSON"};
+    Document d;
+    d.text_ = std::make_unique<char[]>(text.size() + 1);
+    std::memcpy(d.text_.get(), text.data(), text.size());
+    d.text_[text.size()] = '\0';
+    rapidjson::InsituStringStream in(d.text_.get());
+    rapidjson::Reader reader;
+    Builder builder(d);
+    constexpr unsigned flags = rapidjson::kParseInsituFlag | rapidjson::kParseValidateEncodingFlag;
+    const auto r = reader.Parse<flags>(in, builder);
+    if (r.IsError()) {
+        if (builder.why()) return {builder.code(), builder.why()};
+        return {Code::malformed, std::string("not JSON: ") + rapidjson::GetParseError_En(r.Code())};
+    }
+    return d;
+}
+
+const Value& Document::root() const { return values_.front(); }
+
+const Value* Value::find(std::string_view name) const {
+    if (kind_ != Kind::object) return nullptr;
+    for (const Value& v : *this)
+        if (v.name_ == name) return &v;
+    return nullptr;
+}
+
+std::optional<std::string_view> Value::as_string() const {
+    if (kind_ != Kind::string) return std::nullopt;
+    return text_;
+}
+
+std::optional<std::uint64_t> Value::as_uint() const {
+    if (kind_ != Kind::integer || negative_ || number_ > limits::max_amount) return std::nullopt;
+    return number_;
+}
+
+std::optional<bool> Value::as_bool() const {
+    if (kind_ != Kind::boolean) return std::nullopt;
+    return number_ != 0;
+}
+
+std::optional<std::string_view> Value::string(std::string_view name) const {
+    const Value* v = find(name);
+    return v ? v->as_string() : std::nullopt;
+}
+
+std::optional<std::uint64_t> Value::uint(std::string_view name) const {
+    const Value* v = find(name);
+    return v ? v->as_uint() : std::nullopt;
+}
+
+const Value* Value::object(std::string_view name) const {
+    const Value* v = find(name);
+    return v && v->is_object() ? v : nullptr;
+}
+
+const Value* Value::array(std::string_view name) const {
+    const Value* v = find(name);
+    return v && v->is_array() ? v : nullptr;
+}
+
+std::size_t Value::size() const {
+    if (kind_ != Kind::object && kind_ != Kind::array) return 0;
+    std::size_t n = 0;
+    for (auto i = begin(); i != end(); ++i) ++n;
+    return n;
+}
+
+std::string quote(std::string_view text) {
+    static constexpr char hex[] = "0123456789abcdef";
+    std::string out = "\"";
+    for (const char c : text) {
+        switch (c) {
+            case '"': out += "\\\""; break;
+            case '\\': out += "\\\\"; break;
+            case '\b': out += "\\b"; break;
+            case '\f': out += "\\f"; break;
+            case '\n': out += "\\n"; break;
+            case '\r': out += "\\r"; break;
+            case '\t': out += "\\t"; break;
+            default:
+                if (static_cast<unsigned char>(c) < 0x20) {
+                    out += "\\u00";
+                    out += hex[c >> 4];
+                    out += hex[c & 15];
+                } else {
+                    out += c;
+                }
+        }
+    }
+    return out += '"';
+}
+
+namespace {
+template <class Items, class Text>
+std::string list(const Items& items, Text text) {
+    std::string out = "[";
+    for (const auto& i : items) {
+        if (out.size() > 1) out += ',';
+        out += text(i);
+    }
+    return out += ']';
+}
+}  // namespace
+
+Object& Object::set(std::string_view name, std::string_view value) {
+    members_.insert_or_assign(std::string(name), quote(value));
+    return *this;
+}
+Object& Object::set(std::string_view name, std::uint64_t value) {
+    members_.insert_or_assign(std::string(name), std::to_string(value));
+    return *this;
+}
+Object& Object::set(std::string_view name, bool value) {
+    members_.insert_or_assign(std::string(name), value ? "true" : "false");
+    return *this;
+}
+Object& Object::set(std::string_view name, const Object& value) {
+    members_.insert_or_assign(std::string(name), value.jcs());
+    return *this;
+}
+Object& Object::set(std::string_view name, const std::vector<std::string>& strings) {
+    members_.insert_or_assign(std::string(name), list(strings, [](const std::string& s) { return quote(s); }));
+    return *this;
+}
+Object& Object::set(std::string_view name, const std::vector<Object>& objects) {
+    members_.insert_or_assign(std::string(name), list(objects, [](const Object& o) { return o.jcs(); }));
+    return *this;
+}
+Object& Object::set_null(std::string_view name) {
+    members_.insert_or_assign(std::string(name), "null");
+    return *this;
+}
+
+std::string Object::jcs() const {
+    std::string out = "{";
+    for (const auto& [name, value] : members_) {
+        if (out.size() > 1) out += ',';
+        out += quote(name);
+        out += ':';
+        out += value;
+    }
+    return out += '}';
+}
+
+}  // namespace netpay::json
