@@ -1,0 +1,122 @@
+// The till: the durable truth about every coin a vendor holds (PROTOCOL.md
+// section 6). One till belongs to one vendor; several processes (httpd's
+// children, netpay-redeem) have it open at once.
+//
+// Durable here means: survives kill -9 of any process at any instant, and
+// with Sync::always a loss of power too. A payment is reserved, then settled
+// or released; a reservation whose process died is void.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/money.h"
+#include "core/result.h"
+#include "core/spend.h"
+#include "core/touchstone.h"
+
+namespace netpay::till {
+
+// What becomes durable when.
+enum class Sync {
+    interval,  // against kill -9 at once, against a loss of power within a second (the default)
+    always,    // against both before the answer leaves
+};
+
+struct Options {
+    std::string directory;             // exists, owned by the user the server runs as, mode 0700
+    std::uint32_t slots = 16384;       // coins kept hot, 8 KiB each; others rest in the store below
+    Sync sync = Sync::interval;
+    std::uint32_t busy_wait_ms = 2000; // how long reserve() waits for payments of the same coin under way
+};
+
+// A coin as it is taken into custody.
+struct Coin {
+    Touchstone terms;
+    std::string touchstone;  // the JWS
+    std::string custody;     // the JWS of the broker, or empty while it is unconfirmed
+    std::uint64_t epoch = 0;
+    std::uint32_t start = 0; // index taken over
+    Payword word;            // W_start
+    UnixTime lease = 0;      // end of the custody, inclusive
+};
+
+// Everything known of one coin.
+struct Entry {
+    Coin coin;
+    SpendState state;
+    std::uint64_t version = 0;   // rises with each durable change
+    std::uint32_t claimed = 0;   // units 1 … claimed are in a batch that was written, or lie below start
+    UnixTime last_used = 0;
+};
+
+struct Charge {
+    Tag16 coin{};
+    Payment payment;             // units are filled in by reserve() from price and the coin's unit
+    Amount price;                // ≥ 1
+    Currency currency;
+    std::span<const std::string> brokers;  // issuers accepted here
+};
+
+enum class Answer {
+    judged,       // see verdict
+    unknown,      // this till does not hold the coin
+    currency,     // the coin is of another currency
+    broker,       // the coin is of a broker not accepted here
+    unavailable,  // the till cannot answer (disk, lock, busy too long): 503, nothing charged
+};
+
+struct Outcome {
+    Answer answer = Answer::unavailable;
+    Verdict verdict = Verdict::busy;
+    std::uint32_t needed = 0;
+    std::uint32_t spent = 0, revealed = 0;  // state as the customer may see it
+    std::uint32_t units = 0;                // p
+    const char* why = "";                   // unavailable: for the log
+};
+
+// Called after each durable change with the coin's new state, from the
+// request's thread; must not block. Copies for the cache are made here.
+using Observer = std::function<void(const Tag16& coin, const SpendState& state, std::uint64_t version)>;
+
+class Till {
+public:
+    // Errors say which file and why. Creates what is missing in the directory.
+    static Result<std::unique_ptr<Till>> open(const Options& options);
+    virtual ~Till() = default;
+
+    virtual void observe(Observer observer) = 0;
+
+    // Steps 1 to 5 of section 6. On `paid` a reservation is open until
+    // settle() or release() is called with the same charge, by this process.
+    virtual Outcome reserve(Charge& charge) = 0;
+    // Step 6, durable when it returns true. False: nothing was charged; `out`
+    // says why. Fills spent and revealed after the payment.
+    virtual bool settle(const Charge& charge, Outcome& out) = 0;
+    virtual void release(const Charge& charge) = 0;
+
+    // The coin into custody, or again with a later epoch or lease. s never
+    // falls: state is kept where the till knows a higher one. Durable, synced
+    // to disk when it returns. Errors: what the disk said.
+    virtual Result<bool> take(const Coin& coin) = 0;
+
+    virtual std::optional<Entry> find(const Tag16& coin) = 0;
+    // Every coin, in no order. The callback may call find(), take() and claim().
+    virtual void each(const std::function<void(const Entry&)>& f) = 0;
+    // Marks units up to `to` as claimed in a written batch; never falls. Durable.
+    virtual Result<bool> claim(const Tag16& coin, std::uint32_t to) = 0;
+    // Forgets a coin past its use (expired, redeemed and out of custody). Durable.
+    virtual Result<bool> forget(const Tag16& coin) = 0;
+
+    // Writes what is only in mapped memory to the disk.
+    virtual bool flush() = 0;
+};
+
+}  // namespace netpay::till
