@@ -23,25 +23,23 @@ std::optional<std::size_t> decoded_size(std::size_t n) {
 }  // namespace
 
 std::string b64u_encode(std::string_view in) {
-    std::string out;
-    out.reserve((in.size() * 4 + 2) / 3);
+    std::string out((in.size() * 4 + 2) / 3, '\0');
+    char* to = out.data();
     auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(in[i])); };
     std::size_t i = 0;
     for (; i + 3 <= in.size(); i += 3) {
         const std::uint32_t v = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-        const char c[4] = {alphabet[v >> 18], alphabet[v >> 12 & 63], alphabet[v >> 6 & 63], alphabet[v & 63]};
-        out.append(c, 4);
+        *to++ = alphabet[v >> 18];
+        *to++ = alphabet[v >> 12 & 63];
+        *to++ = alphabet[v >> 6 & 63];
+        *to++ = alphabet[v & 63];
     }
-    if (in.size() - i == 1) {
-        const std::uint32_t v = byte(i) << 16;
-        out += alphabet[v >> 18];
-        out += alphabet[v >> 12 & 63];
-    } else if (in.size() - i == 2) {
-        const std::uint32_t v = byte(i) << 16 | byte(i + 1) << 8;
-        out += alphabet[v >> 18];
-        out += alphabet[v >> 12 & 63];
-        out += alphabet[v >> 6 & 63];
-    }
+    const std::size_t rest = in.size() - i;
+    if (rest == 0) return out;
+    const std::uint32_t v = byte(i) << 16 | (rest == 2 ? byte(i + 1) << 8 : 0);
+    *to++ = alphabet[v >> 18];
+    *to++ = alphabet[v >> 12 & 63];
+    if (rest == 2) *to = alphabet[v >> 6 & 63];
     return out;
 }
 

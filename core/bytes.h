@@ -59,7 +59,9 @@ private:
 // claim. Trivially copyable, because the till keeps it in mapped memory.
 struct Payword {
     Digest bytes{};
-    friend bool operator==(const Payword&, const Payword&) = default;
+    // In constant time: a stranger's guess is compared with words that still
+    // buy something, and must not learn how many of its bytes were right.
+    friend bool operator==(const Payword& a, const Payword& b);
 };
 template <class Stream>
 Stream& operator<<(Stream&, const Payword&) = delete;
@@ -71,5 +73,7 @@ inline std::string_view as_view(const std::uint8_t* p, std::size_t n) {
 }
 template <std::size_t N>
 std::string_view as_view(const std::array<std::uint8_t, N>& a) { return as_view(a.data(), N); }
+
+inline bool operator==(const Payword& a, const Payword& b) { return equal_ct(as_view(a.bytes), as_view(b.bytes)); }
 
 }  // namespace netpay

@@ -41,6 +41,8 @@ Result<Certificate> verify_certificate(std::string_view token, std::string_view 
 
 bool handoff_fits(std::string_view url, std::string_view origin) {
     if (url.size() > 2 * limits::origin_bytes || origin_of(url) != origin) return false;
+    for (const unsigned char c : url)  // what no URL contains could end a request line
+        if (c <= ' ' || c >= 0x7f) return false;
     return url.substr(0, 8) == "https://" || is_loopback(origin);
 }
 

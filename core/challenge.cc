@@ -170,6 +170,15 @@ public:
         }
         return std::nullopt;
     }
+    // Passes over a token68 if one stands here and nothing else does before the next comma.
+    void skip_token68() {
+        const auto from = at_;
+        while (at_ < s_.size() && (token_char(s_[at_]) || s_[at_] == '/')) ++at_;
+        const bool some = at_ > from;
+        skip("=");
+        skip(" \t");
+        if (!some || !(done() || peek(','))) at_ = from;
+    }
     std::size_t position() const { return at_; }
     void back_to(std::size_t at) { at_ = at; }
 
@@ -202,30 +211,30 @@ std::vector<Challenge> parse_challenges(std::string_view field) {
         const std::string scheme = lower(s.token());
         if (scheme.empty()) break;
         Challenge c;
+        bool clear = true;
         s.skip(" \t");
+        s.skip_token68();
         for (;;) {
             const auto before = s.position();
             s.skip(" \t,");
-            const auto start = s.position();
             const std::string name = lower(s.token());
             s.skip(" \t");
-            if (name.empty() || !s.take('=')) {  // the next scheme, a token68, or the end
-                s.back_to(start == before ? start : before);
+            if (name.empty() || !s.take('=')) {  // the next scheme, or the end
+                s.back_to(before);
                 break;
             }
             s.skip(" \t");
             const auto value = s.value();
-            if (!value) {  // the padding of a token68
-                s.skip("= \t");
-                break;
-            }
+            if (!value) break;
             for (const auto& p : params) {
                 if (name != p.name) continue;
+                // Said twice, a parameter would be one thing to this reader and another to the next.
+                if (p.required ? !(c.*p.required).empty() : (c.*p.optional).has_value()) clear = false;
                 if (p.required) c.*p.required = *value;
                 else c.*p.optional = *value;
             }
         }
-        if (scheme == "payment" && !c.id.empty() && !c.realm.empty() && !c.method.empty() && !c.intent.empty() &&
+        if (clear && scheme == "payment" && !c.id.empty() && !c.realm.empty() && !c.method.empty() && !c.intent.empty() &&
             !c.request.empty())
             out.push_back(std::move(c));
     }

@@ -63,8 +63,8 @@ std::string format_challenge(const Challenge& c);
 
 // The Payment challenges among the challenges of one WWW-Authenticate field
 // value (RFC 9110 section 11.6.1), in order; challenges of other schemes and
-// Payment challenges without id, realm, method, intent or request are passed
-// over. At most 32 are read.
+// Payment challenges without id, realm, method, intent or request, or with a
+// parameter given twice, are passed over. At most 32 are read.
 std::vector<Challenge> parse_challenges(std::string_view field);
 
 }  // namespace netpay

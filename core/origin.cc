@@ -97,10 +97,14 @@ bool is_loopback(std::string_view url) {
     if (!a.ok) return false;
     if (a.host == "localhost" || a.host == "[::1]") return true;
     if (!starts(a.host, "127.")) return false;
-    int dots = 0;
+    int dots = 0, octet = 0;
     for (const char c : a.host) {
-        if (c == '.') ++dots;
-        else if (!is_digit(c)) return false;
+        if (c == '.') {
+            ++dots;
+            octet = 0;
+        } else if (!is_digit(c) || (octet = octet * 10 + (c - '0')) > 255) {
+            return false;
+        }
     }
     return dots == 3;
 }

@@ -141,7 +141,7 @@ Judgement reserve(SpendState& s, Reservations& open, const Payment& p, const Spe
     const std::uint32_t reserved = open.units();
     if (balance < p.units)
         return {Verdict::insufficient, s.spent + p.units, raised};
-    if (balance - reserved < p.units) return {Verdict::busy, 0, raised};
+    if (std::uint64_t{reserved} + p.units > balance) return {Verdict::busy, 0, raised};
     // 6. A place among the payments under way.
     if (!open.add({j, p.units, owner})) return {Verdict::busy, 0, raised};
     return {Verdict::paid, 0, raised};
@@ -151,11 +151,14 @@ bool settle(SpendState& s, Reservations& open, const Payment& p) {
     const auto j = static_cast<std::uint32_t>(p.index);
     const Reservation* r = open.find(j);
     if (!r || j == 0) return false;
-    s.spent += r->units;
+    const std::uint32_t units = r->units;
+    open.remove(j);
+    // s never passes r, even if the state was replaced meanwhile by one that spent more.
+    if (units > s.revealed - s.spent) return false;
+    s.spent += units;
     s.tickets.insert(j);
     s.recent[s.recent_at] = {j, 0, p.now, p.resource};
     s.recent_at = (s.recent_at + 1) % limits::recent_tickets;
-    open.remove(j);
     return true;
 }
 

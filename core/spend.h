@@ -121,7 +121,8 @@ Judgement reserve(SpendState& state, Reservations& open, const Payment& p, const
                   std::uint64_t owner);
 
 // Step 6: s rises by the reservation's units and its ticket is used. The
-// reservation is gone. False if there is no such reservation.
+// reservation is gone. False, with nothing charged, if there is no such
+// reservation or its units are no longer there.
 bool settle(SpendState& state, Reservations& open, const Payment& p);
 
 // The handler's answer was no 2xx, or the owner died: nothing is charged.

@@ -1,7 +1,6 @@
 #include "core/timestamp.h"
 
 #include <chrono>
-#include <cstdio>
 
 namespace netpay {
 
@@ -11,11 +10,16 @@ std::string format_rfc3339(UnixTime t) {
     const auto day = floor<days>(s);
     const year_month_day d{day};
     const hh_mm_ss<seconds> c{s - day};
-    char out[40];
-    std::snprintf(out, sizeof out, "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(d.year()),
-                  static_cast<unsigned>(d.month()), static_cast<unsigned>(d.day()),
-                  static_cast<int>(c.hours().count()), static_cast<int>(c.minutes().count()),
-                  static_cast<int>(c.seconds().count()));
+    std::string out = "0000-00-00T00:00:00Z";
+    auto put = [&out](std::size_t at, std::size_t digits, long v) {
+        for (std::size_t i = at + digits; i > at; v /= 10) out[--i] = static_cast<char>('0' + v % 10);
+    };
+    put(0, 4, static_cast<int>(d.year()));
+    put(5, 2, static_cast<long>(static_cast<unsigned>(d.month())));
+    put(8, 2, static_cast<long>(static_cast<unsigned>(d.day())));
+    put(11, 2, c.hours().count());
+    put(14, 2, c.minutes().count());
+    put(17, 2, c.seconds().count());
     return out;
 }
 
