@@ -30,12 +30,17 @@ enum class Sync {
     always,    // against both before the answer leaves
 };
 
+class Disk;
+
 struct Options {
     std::string directory;             // exists, owned by the user the server runs as, mode 0700
-    std::uint32_t slots = 16384;       // coins kept hot, 8 KiB each; others rest in the store below
+    std::uint32_t slots = 0;           // coins kept hot, 8 KiB each, the others rest in the store below; rounded up
+                                       // to whole sets of 8. 0: as the table is, default_slots if there is none
     Sync sync = Sync::interval;
     std::uint32_t busy_wait_ms = 2000; // how long reserve() waits for payments of the same coin under way
+    Disk* disk = nullptr;              // for tests that make it fail (disk.h); null: the real one. Outlives the till
 };
+inline constexpr std::uint32_t default_slots = 16384;  // 128 MiB
 
 // A coin as it is taken into custody.
 struct Coin {
@@ -48,10 +53,19 @@ struct Coin {
     UnixTime lease = 0;      // end of the custody, inclusive
 };
 
+// Units (from, to] that were sold in an earlier epoch, before another vendor
+// held the coin, and are in no batch yet; W_to proves them.
+struct Owed {
+    std::uint32_t from = 0, to = 0;
+    Payword word;
+};
+
 // Everything known of one coin.
 struct Entry {
     Coin coin;
     SpendState state;
+    std::vector<Owed> owed;      // to be claimed as well as (claimed, state.spent]; mostly empty
+    bool damaged = false;        // the state was lost to damage on the disk (doc/till.md): not served until a later epoch
     std::uint64_t version = 0;   // rises with each durable change
     std::uint32_t claimed = 0;   // units 1 … claimed are in a batch that was written, or lie below start
     UnixTime last_used = 0;
@@ -63,6 +77,7 @@ struct Charge {
     Amount price;                // ≥ 1
     Currency currency;
     std::span<const std::string> brokers;  // issuers accepted here
+    SpendRules rules;
 };
 
 enum class Answer {
@@ -82,13 +97,16 @@ struct Outcome {
     const char* why = "";                   // unavailable: for the log
 };
 
-// Called after each durable change with the coin's new state, from the
-// request's thread; must not block. Copies for the cache are made here.
+// Called after each durable change with the coin's new state (not for a
+// reservation: its settling follows), from the request's thread while the
+// coin is locked: must not block, throw or call the till. Copies for the
+// cache are made here.
 using Observer = std::function<void(const Tag16& coin, const SpendState& state, std::uint64_t version)>;
 
 class Till {
 public:
     // Errors say which file and why. Creates what is missing in the directory.
+    // Not inherited over fork(): a process opens its own (httpd: in child_init).
     static Result<std::unique_ptr<Till>> open(const Options& options);
     virtual ~Till() = default;
 
@@ -96,6 +114,8 @@ public:
 
     // Steps 1 to 5 of section 6. On `paid` a reservation is open until
     // settle() or release() is called with the same charge, by this process.
+    // A price of more units than a chain has is `insufficient`, with `needed`
+    // beyond the coin's n. Never Verdict::busy: it waits, then `unavailable`.
     virtual Outcome reserve(Charge& charge) = 0;
     // Step 6, durable when it returns true. False: nothing was charged; `out`
     // says why. Fills spent and revealed after the payment.
@@ -104,19 +124,38 @@ public:
 
     // The coin into custody, or again with a later epoch or lease. s never
     // falls: state is kept where the till knows a higher one. Durable, synced
-    // to disk when it returns. Errors: what the disk said.
+    // to disk when it returns. False: an epoch older than the one known, and
+    // nothing changed. Errors: what the disk said; mismatch if the terms are
+    // not those known.
     virtual Result<bool> take(const Coin& coin) = 0;
 
+    // Null: unknown, or the store cannot be read (then usable() is false too).
     virtual std::optional<Entry> find(const Tag16& coin) = 0;
+    // Whether the coin is in the hot table, so that reserve() reads no store. A hint.
+    virtual bool hot(const Tag16& coin) = 0;
     // Every coin, in no order. The callback may call find(), take() and claim().
     virtual void each(const std::function<void(const Entry&)>& f) = 0;
-    // Marks units up to `to` as claimed in a written batch; never falls. Durable.
-    virtual Result<bool> claim(const Tag16& coin, std::uint32_t to) = 0;
+    // Marks units up to `to` as claimed in a written batch, owed ones too; never
+    // falls. Durable. Many at once cost one sync; coins unknown are passed over.
+    struct Claimed {
+        Tag16 coin{};
+        std::uint32_t to = 0;
+    };
+    virtual Result<bool> claim(std::span<const Claimed> claims) = 0;
+    Result<bool> claim(const Tag16& coin, std::uint32_t to) {
+        const Claimed one{coin, to};
+        return claim(std::span(&one, 1));
+    }
     // Forgets a coin past its use (expired, redeemed and out of custody). Durable.
     virtual Result<bool> forget(const Tag16& coin) = 0;
 
     // Writes what is only in mapped memory to the disk.
     virtual bool flush() = 0;
+
+    // False after a failed sync: nothing is retried on such a file, and
+    // every answer is `unavailable` until all processes have closed the till
+    // and one opens it again.
+    virtual bool usable() const = 0;
 };
 
 }  // namespace netpay::till

@@ -1,0 +1,73 @@
+// The store below the hot table: an LMDB environment `coins.mdb` in the
+// till's directory. It has the papers of every coin, and of each the state as
+// last written: at eviction from the hot table, at the checkpoint each second,
+// or when custody changed. Every write is one transaction, synced when the
+// call returns.
+//
+// A record that cannot be decoded reads as damaged papers or as no state;
+// the till does not serve such a coin (doc/till.md).
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <lmdb.h>
+
+#include "core/result.h"
+#include "mod_netpay/till/disk.h"
+#include "mod_netpay/till/snapshot.h"
+#include "mod_netpay/till/till.h"
+
+namespace netpay::till {
+
+class ColdStore {
+public:
+    // LMDB allows an environment to be open once in a process: tills of one
+    // process over one directory share it, and the first one's disk. Call it in
+    // the process that uses it, after fork().
+    static Result<std::shared_ptr<ColdStore>> open(const std::string& directory, Disk& disk);
+    ~ColdStore();
+    ColdStore(const ColdStore&) = delete;
+    ColdStore& operator=(const ColdStore&) = delete;
+
+    Result<std::optional<Papers>> papers(const Tag16& coin);
+    Result<std::optional<Snapshot>> snapshot(const Tag16& coin);
+
+    // Replaces both.
+    Result<bool> put(const Papers& papers, const Snapshot& snapshot);
+    // Replaces the papers alone.
+    Result<bool> put(const Papers& papers);
+    // A state from the hot table. One older than the one stored is passed over
+    // (it was copied before a later eviction), and so is a coin without papers.
+    using Saved = std::pair<Tag16, Snapshot>;
+    Result<bool> save(std::span<const Saved> states);
+    // The coin's state was lost: it is not served until it is taken with a later epoch.
+    Result<bool> mark_damaged(std::span<const Tag16> coins);
+    Result<bool> claim(std::span<const Till::Claimed> claims);
+    Result<bool> forget(const Tag16& coin);
+
+    // Up to `most` coins after this one in the order of the store; null: from the first.
+    Result<std::vector<Tag16>> coins_after(const Tag16* coin, std::size_t most);
+
+    // A commit failed in a way after which the files are not to be trusted
+    // further by this process. Want of space is not one: that passes.
+    bool broken() const;
+
+private:
+    ColdStore() = default;
+    class Txn;
+    Error error(const char* what, int code);
+    Result<bool> commit(Txn& txn);
+
+    MDB_env* env_ = nullptr;
+    MDB_dbi papers_ = 0, states_ = 0;
+    Disk* disk_ = nullptr;
+    std::string path_;
+    std::atomic<bool> broken_{false};
+};
+
+}  // namespace netpay::till

@@ -1,0 +1,43 @@
+// What the store below keeps of a coin, and its bytes there: compact,
+// versioned, checksummed, and checked when read.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mod_netpay/till/till.h"
+
+namespace netpay::till {
+
+// The state of a coin at one version.
+struct Snapshot {
+    std::uint64_t version = 0;
+    UnixTime last_used = 0;
+    SpendState state;
+};
+
+// What changes seldom: the documents, and what was claimed.
+struct Papers {
+    Coin coin;
+    std::uint32_t claimed = 0;
+    std::vector<Owed> owed;
+    bool damaged = false;
+};
+
+// Whether a state can be one the spend machine came to: a stored one is
+// believed only then.
+bool plausible(const SpendState& s);
+
+// How many of the recent tickets were ever used: places fill in order, then turn.
+std::uint32_t recent_used(const SpendState& s);
+
+std::string encode(const Snapshot& s);
+std::string encode(const Papers& p);
+// nullopt: the bytes are not what encode() wrote.
+std::optional<Snapshot> decode_snapshot(std::string_view bytes);
+std::optional<Papers> decode_papers(std::string_view bytes);
+
+}  // namespace netpay::till

@@ -1,0 +1,585 @@
+#include "mod_netpay/till/till.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <signal.h>
+
+#include "core/payword.h"
+#include "mod_netpay/till/cold_store.h"
+#include "mod_netpay/till/disk.h"
+#include "mod_netpay/till/file.h"
+#include "mod_netpay/till/hot_table.h"
+#include "mod_netpay/till/locks.h"
+
+namespace netpay::till {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// How long an opener waits for another that is opening: it may be folding a
+// table of many coins into the cold store.
+constexpr milliseconds open_wait{30000};
+
+// States copied under their locks for one transaction of the checkpoint.
+constexpr std::size_t checkpoint_batch = 256;
+
+// Claims marked in one transaction.
+constexpr std::size_t claim_batch = 4096;
+
+// Checkpoints that may fail for want of space before the till stops selling:
+// until then a loss of power could take this many seconds of payments.
+constexpr int stalled_after = 10;
+
+// More mutexes than this would be memory without use: two coins share one by chance.
+constexpr std::uint32_t most_stripes = 8192;
+
+constexpr milliseconds busy_pause{1};
+
+// The coin's state as the till goes on from when it takes custody at
+// coin.start: what was someone else's is spent, its own is kept. Again gives
+// the same, so that a take() that was cut short can be repeated.
+void regain(SpendState& s, const Coin& coin) {
+    if (coin.start > s.revealed) {
+        s.revealed = coin.start;
+        s.word = coin.word;
+    }
+    if (coin.start > s.spent) s.spent = s.start = coin.start;
+}
+
+// Units sold before someone else held the coin stay claimable.
+void keep_owed(Papers& p, const SpendState& s, const Coin& coin) {
+    if (coin.start <= s.spent) return;
+    if (p.claimed < s.spent)
+        p.owed.push_back({p.claimed, s.spent, walk_down(s.salt, s.revealed, s.word, s.spent)});
+    p.claimed = std::max(p.claimed, coin.start);
+}
+
+bool same_terms(const Touchstone& a, const Touchstone& b) {
+    return a.tag == b.tag && a.iss == b.iss && a.cur == b.cur && a.unit == b.unit && a.n == b.n && a.salt == b.salt;
+}
+
+class MappedTill final : public Till {
+public:
+    MappedTill(const Options& o, File users, File gate, HotTable hot, Locks locks, Owners owners,
+               std::shared_ptr<ColdStore> cold, Disk& disk)
+        : options_(o), disk_(disk), users_(std::move(users)), gate_(std::move(gate)), hot_(std::move(hot)),
+          locks_(std::move(locks)), owners_(std::move(owners)), cold_(std::move(cold)) {
+        start_keeper();
+    }
+    ~MappedTill() override;
+
+    void observe(Observer observer) override { observer_ = std::move(observer); }
+    Outcome reserve(Charge& charge) override;
+    bool settle(const Charge& charge, Outcome& out) override;
+    void release(const Charge& charge) override;
+    Result<bool> take(const Coin& coin) override;
+    std::optional<Entry> find(const Tag16& coin) override;
+    bool hot(const Tag16& coin) override;
+    void each(const std::function<void(const Entry&)>& f) override;
+    Result<bool> claim(std::span<const Claimed> claims) override;
+    Result<bool> forget(const Tag16& coin) override;
+    bool flush() override { return checkpoint(); }
+    bool usable() const override { return !hot_.failed() && !hot_.stalled(); }
+
+private:
+    using Slot = HotTable::Slot;
+    Locks::Guard lock(const Tag16& coin) { return lock_set(hot_.set_of(coin)); }
+    Locks::Guard lock_set(std::uint32_t set) { return locks_.lock(set, options_.busy_wait_ms); }
+
+    struct Place {
+        std::optional<Slot> slot;
+        Answer answer = Answer::unavailable;  // where there is no slot
+        const char* why = "";
+    };
+    Place place_of(const Tag16& coin);
+    Place load(const Tag16& coin);
+    std::optional<Slot> make_room(std::uint32_t set);
+    bool drop_dead(Reservations& open);
+    Outcome attempt(Charge& charge, bool& wait);
+    bool make_durable(const Slot& slot);
+    void tell(const Image& i) {
+        if (observer_) observer_(i.terms.coin, i.state, i.version);
+    }
+
+    template <class T>
+    const Result<T>& watched(const Result<T>& r) {
+        if (!r && cold_->broken()) hot_.fail();
+        return r;
+    }
+    bool checkpoint();
+    bool save(std::span<const std::uint32_t> slots);
+    void start_keeper();
+    void keep();
+
+    const Options options_;
+    Disk& disk_;
+    File users_, gate_;
+    HotTable hot_;
+    Locks locks_;
+    Owners owners_;
+    std::shared_ptr<ColdStore> cold_;
+    Observer observer_;
+
+    std::mutex checkpoint_mutex_;
+    int failures_ = 0;  // of checkpoints in a row
+    std::mutex stop_mutex_;
+    std::condition_variable stop_;
+    bool stopping_ = false;
+    std::thread keeper_;
+};
+
+Error closed() {
+    return {Code::malformed, "till: stopped after a failed write to the disk; it opens again when every process that "
+                             "has it open has closed it"};
+}
+
+Outcome unavailable(const char* why) {
+    Outcome o;
+    o.why = why;
+    return o;
+}
+
+constexpr const char* why_failed = "stopped after a failed write to the disk";
+constexpr const char* why_stalled = "no space for the checkpoint";
+constexpr const char* why_locked = "a process holds the coin's lock";
+constexpr const char* why_store = "the store cannot be read";
+
+// ---------------------------------------------------------------- places
+
+MappedTill::Place MappedTill::place_of(const Tag16& coin) {
+    if (auto s = hot_.find(coin)) return {s, Answer::judged, ""};
+    return load(coin);
+}
+
+MappedTill::Place MappedTill::load(const Tag16& coin) {
+    const auto papers = cold_->papers(coin);
+    if (!watched(papers)) return {std::nullopt, Answer::unavailable, why_store};
+    if (!*papers) return {std::nullopt, Answer::unknown, ""};
+    const auto snapshot = cold_->snapshot(coin);
+    if (!watched(snapshot)) return {std::nullopt, Answer::unavailable, why_store};
+    if ((*papers)->damaged || !*snapshot)
+        return {std::nullopt, Answer::unavailable, "the coin's state was damaged on the disk"};
+    const auto room = make_room(hot_.set_of(coin));
+    if (!room) return {std::nullopt, Answer::unavailable, "every place for this coin has payments under way"};
+    const auto& c = (*papers)->coin;
+    HotTerms terms;
+    terms.coin = coin;
+    terms.issuer = issuer_tag(c.terms.iss);
+    terms.unit = c.terms.unit.micro();
+    terms.currency = c.terms.cur;
+    terms.epoch = c.epoch;
+    if (hot_.insert(*room, terms, **snapshot, options_.sync == Sync::always, disk_) != 0) {
+        hot_.fail();
+        return {std::nullopt, Answer::unavailable, why_failed};
+    }
+    return {room, Answer::judged, ""};
+}
+
+// A free place, if need be that of the coin not used for longest, whose state
+// is in the cold store before the place is given away.
+std::optional<HotTable::Slot> MappedTill::make_room(std::uint32_t set) {
+    if (auto s = hot_.vacant(set)) return s;
+    for (const auto& s : hot_.by_age(set)) {
+        drop_dead(s.open());
+        if (!s.open().empty()) continue;
+        const Image& i = s.active();
+        if (s.saved() != i.version) {
+            const ColdStore::Saved saved{i.terms.coin, {i.version, i.last_used, i.state}};
+            if (!watched(cold_->save(std::span(&saved, 1)))) return std::nullopt;
+        }
+        hot_.remove(s);
+        return s;
+    }
+    return std::nullopt;
+}
+
+// Reservations whose owner is gone are void. True if there was one.
+bool MappedTill::drop_dead(Reservations& open) {
+    bool any = false;
+    for (auto& r : open.open) {
+        if (r.index == 0 || owners_.alive(r.owner)) continue;
+        r = {};
+        any = true;
+    }
+    return any;
+}
+
+// ---------------------------------------------------------------- payments
+
+bool MappedTill::make_durable(const Slot& slot) {
+    if (options_.sync != Sync::always || slot.sync(disk_) == 0) return true;
+    hot_.fail();
+    return false;
+}
+
+Outcome MappedTill::attempt(Charge& charge, bool& wait) {
+    const auto guard = lock(charge.coin);
+    if (!guard) return unavailable(why_locked);
+    if (hot_.failed()) return unavailable(why_failed);
+    if (hot_.stalled()) return unavailable(why_stalled);
+    const Place place = place_of(charge.coin);
+    Outcome out;
+    out.answer = place.answer;
+    out.why = place.why;
+    if (!place.slot) return out;
+    const Slot& slot = *place.slot;
+    const HotTerms terms = slot.active().terms;
+    if (terms.currency != charge.currency) {
+        out.answer = Answer::currency;
+        return out;
+    }
+    if (std::none_of(charge.brokers.begin(), charge.brokers.end(),
+                     [&](const std::string& b) { return issuer_tag(b) == terms.issuer; })) {
+        out.answer = Answer::broker;
+        return out;
+    }
+    const auto unit = Amount::from(terms.unit);
+    charge.payment.units = units_for(charge.price, *unit).value_or(slot.active().state.n + 1);
+    slot.touch();
+    Judgement j{};
+    do {
+        Image& next = slot.begin();
+        j = netpay::reserve(next.state, slot.open(), charge.payment, charge.rules, owners_.self());
+        out.spent = next.state.spent;
+        out.revealed = next.state.revealed;
+        if (j.changed) {
+            slot.commit();
+            if (!make_durable(slot)) {
+                netpay::release(slot.open(), static_cast<std::uint32_t>(charge.payment.index));
+                slot.revert();
+                return unavailable(why_failed);
+            }
+            if (j.verdict != Verdict::paid) tell(next);
+        }
+    } while (j.verdict == Verdict::busy && drop_dead(slot.open()));
+    out.verdict = j.verdict;
+    out.needed = j.needed;
+    out.units = charge.payment.units;
+    wait = j.verdict == Verdict::busy;
+    return out;
+}
+
+Outcome MappedTill::reserve(Charge& charge) {
+    bool wait = false;
+    Outcome out = attempt(charge, wait);
+    if (!wait) return out;
+    const auto until = Clock::now() + milliseconds(options_.busy_wait_ms);
+    while (wait && Clock::now() < until) {
+        std::this_thread::sleep_for(busy_pause);
+        wait = false;
+        out = attempt(charge, wait);
+    }
+    if (wait) {
+        out.answer = Answer::unavailable;
+        out.why = "payments of the same coin are under way";
+    }
+    return out;
+}
+
+bool MappedTill::settle(const Charge& charge, Outcome& out) {
+    const auto refuse = [&out](const char* why) {
+        out.answer = Answer::unavailable;
+        out.why = why;
+        return false;
+    };
+    const auto guard = lock(charge.coin);
+    if (!guard) return refuse(why_locked);
+    if (hot_.failed()) return refuse(why_failed);
+    const auto slot = hot_.find(charge.coin);
+    const auto index = static_cast<std::uint32_t>(charge.payment.index);
+    const Reservation* r = slot ? slot->open().find(index) : nullptr;
+    if (!r || r->index == 0 || r->owner != owners_.self()) return refuse("no such reservation");
+    Image& next = slot->begin();
+    if (!netpay::settle(next.state, slot->open(), charge.payment)) return refuse("the reservation's units are gone");
+    next.last_used = charge.payment.now;
+    slot->commit();
+    if (!make_durable(*slot)) {
+        slot->revert();
+        return refuse(why_failed);
+    }
+    out.spent = next.state.spent;
+    out.revealed = next.state.revealed;
+    tell(next);
+    return true;
+}
+
+void MappedTill::release(const Charge& charge) {
+    const auto guard = lock(charge.coin);
+    if (!guard) return;  // void when this process ends; the payments that wait for it give up before
+    const auto slot = hot_.find(charge.coin);
+    const auto index = static_cast<std::uint32_t>(charge.payment.index);
+    const Reservation* r = slot ? slot->open().find(index) : nullptr;
+    if (r && r->index != 0 && r->owner == owners_.self()) netpay::release(slot->open(), index);
+}
+
+// ---------------------------------------------------------------- custody
+
+Result<bool> MappedTill::take(const Coin& coin) {
+    const Tag16& tag = coin.terms.tag;
+    const auto guard = lock(tag);
+    if (!guard) return {Code::malformed, std::string("till: ") + why_locked};
+    if (hot_.failed()) return closed();
+    const auto known = cold_->papers(tag);
+    if (!watched(known)) return known.error();
+    const auto slot = hot_.find(tag);
+    Result<std::optional<Snapshot>> snapshot = std::optional<Snapshot>();
+    if (slot)
+        snapshot = std::optional(Snapshot{slot->active().version, slot->active().last_used, slot->active().state});
+    else if (*known)
+        snapshot = cold_->snapshot(tag);
+    if (!watched(snapshot)) return snapshot.error();
+
+    Papers papers;
+    Snapshot next;
+    const bool damaged = *known && ((*known)->damaged || !*snapshot);
+    if (damaged && coin.epoch <= (*known)->coin.epoch)
+        return {Code::mismatch, "till: the coin's state was damaged on the disk; only a later epoch restores it"};
+    if (!*known || damaged) {
+        next.state = SpendState::taken_over(coin.terms.salt, coin.terms.n, coin.start, coin.word, coin.terms.exp, coin.lease);
+        next.version = *snapshot ? (*snapshot)->version : 0;
+        papers.coin = coin;
+        papers.claimed = coin.start;
+    } else {
+        papers = **known;
+        if (!same_terms(papers.coin.terms, coin.terms)) return {Code::mismatch, "till: the coin has other terms here"};
+        if (coin.epoch < papers.coin.epoch) return false;
+        next = **snapshot;
+        const bool later = coin.epoch > papers.coin.epoch;
+        const UnixTime lease = later ? coin.lease : std::max(coin.lease, papers.coin.lease);
+        keep_owed(papers, next.state, coin);
+        regain(next.state, coin);
+        const std::string custody = coin.custody.empty() && !later ? papers.coin.custody : coin.custody;
+        papers.coin = coin;
+        papers.coin.custody = custody;
+        papers.coin.lease = next.state.lease = lease;
+        papers.coin.terms.exp = next.state.exp = std::max(next.state.exp, coin.terms.exp);
+    }
+    ++next.version;
+    if (const auto put = cold_->put(papers, next); !watched(put)) return put.error();
+    if (slot) {
+        Image& i = slot->begin();
+        i.state = next.state;
+        i.terms.epoch = coin.epoch;
+        slot->commit();
+        slot->set_saved(next.version);
+        if (!make_durable(*slot)) return closed();
+    }
+    if (observer_) observer_(tag, next.state, next.version);
+    return true;
+}
+
+std::optional<Entry> MappedTill::find(const Tag16& coin) {
+    const auto guard = lock(coin);
+    if (!guard || hot_.failed()) return std::nullopt;
+    const auto papers = cold_->papers(coin);
+    if (!watched(papers) || !*papers) return std::nullopt;
+    Entry e;
+    e.coin = (*papers)->coin;
+    e.claimed = (*papers)->claimed;
+    e.owed = (*papers)->owed;
+    e.damaged = (*papers)->damaged;
+    if (const auto slot = hot_.find(coin)) {
+        e.state = slot->active().state;
+        e.version = slot->active().version;
+        e.last_used = slot->active().last_used;
+        return e;
+    }
+    const auto snapshot = cold_->snapshot(coin);
+    if (!watched(snapshot)) return std::nullopt;
+    if (*snapshot) {
+        e.state = (*snapshot)->state;
+        e.version = (*snapshot)->version;
+        e.last_used = (*snapshot)->last_used;
+    } else {
+        e.damaged = true;
+    }
+    return e;
+}
+
+bool MappedTill::hot(const Tag16& coin) {
+    const auto guard = lock(coin);
+    return guard && hot_.find(coin).has_value();
+}
+
+void MappedTill::each(const std::function<void(const Entry&)>& f) {
+    std::optional<Tag16> last;
+    for (;;) {
+        const auto coins = cold_->coins_after(last ? &*last : nullptr, 256);
+        if (!watched(coins) || coins->empty()) return;
+        for (const auto& coin : *coins)
+            if (const auto e = find(coin)) f(*e);
+        last = coins->back();
+    }
+}
+
+Result<bool> MappedTill::claim(std::span<const Claimed> claims) {
+    if (hot_.failed()) return closed();
+    while (!claims.empty()) {
+        const auto now = claims.first(std::min(claims.size(), claim_batch));
+        if (const auto r = cold_->claim(now); !watched(r)) return r.error();
+        claims = claims.subspan(now.size());
+    }
+    return true;
+}
+
+Result<bool> MappedTill::forget(const Tag16& coin) {
+    const auto guard = lock(coin);
+    if (!guard) return {Code::malformed, std::string("till: ") + why_locked};
+    if (hot_.failed()) return closed();
+    if (const auto r = cold_->forget(coin); !watched(r)) return r.error();
+    if (const auto slot = hot_.find(coin)) hot_.remove(*slot);
+    return true;
+}
+
+// ---------------------------------------------------------------- the checkpoint
+
+// Copies the states of these slots under their locks and writes them
+// afterwards: a transaction never waits for a coin's lock. The cold store
+// passes over a copy that an eviction overtook meanwhile.
+bool MappedTill::save(std::span<const std::uint32_t> slots) {
+    std::vector<ColdStore::Saved> states;
+    bool good = true;
+    for (const auto n : slots) {
+        const auto guard = lock_set(n / HotTable::ways);
+        if (!guard) good = false;
+        const auto slot = guard ? hot_.at(n) : std::nullopt;
+        if (!slot || slot->saved() == slot->active().version) continue;
+        const Image& i = slot->active();
+        states.push_back({i.terms.coin, {i.version, i.last_used, i.state}});
+    }
+    if (const auto r = cold_->save(states); !watched(r)) return false;
+    for (const auto& [coin, snapshot] : states) {
+        const auto guard = lock(coin);
+        const auto slot = guard ? hot_.find(coin) : std::nullopt;
+        if (slot && slot->saved() < snapshot.version) slot->set_saved(snapshot.version);
+    }
+    return good;
+}
+
+// Writes what changed since the last one into the cold store, so that a loss
+// of power takes no more than a second of payments.
+bool MappedTill::checkpoint() {
+    const std::lock_guard one(checkpoint_mutex_);
+    if (hot_.failed()) return false;
+    std::vector<std::uint32_t> dirty;
+    hot_.take_dirty([&](std::uint32_t n) { dirty.push_back(n); });
+    bool good = true;
+    for (std::span<const std::uint32_t> rest(dirty); !rest.empty();) {
+        const auto now = rest.first(std::min(rest.size(), checkpoint_batch));
+        rest = rest.subspan(now.size());
+        if (good && save(now)) continue;
+        good = false;
+        for (const auto n : now) hot_.mark_dirty(n);
+    }
+    failures_ = good ? 0 : failures_ + 1;
+    if (good != !hot_.stalled() && (good || failures_ >= stalled_after)) hot_.set_stalled(!good);
+    return good;
+}
+
+void MappedTill::keep() {
+    bool was_keeper = false;
+    std::unique_lock lock(stop_mutex_);
+    while (!stop_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; })) {
+        lock.unlock();
+        if (owners_.become_keeper()) {
+            // The one before may have died with slots taken off the list and not yet written.
+            if (!was_keeper) hot_.mark_all_dirty();
+            was_keeper = true;
+            checkpoint();
+        }
+        lock.lock();
+    }
+}
+
+void MappedTill::start_keeper() {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    keeper_ = std::thread([this] { keep(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+MappedTill::~MappedTill() {
+    {
+        const std::lock_guard lock(stop_mutex_);
+        stopping_ = true;
+    }
+    stop_.notify_all();
+    keeper_.join();
+    const bool saved = checkpoint();
+    // The last one to leave notes that nothing in the table is needed any more.
+    if (!gate_.lock_exclusive()) return;
+    users_.unlock();
+    if (users_.lock_exclusive() && saved && checkpoint()) hot_.closed_in_order();
+}
+
+// ---------------------------------------------------------------- opening
+
+// Carries what a table holds that was not closed in order into the cold store.
+Result<bool> fold(const std::string& directory, ColdStore& cold) {
+    std::vector<ColdStore::Saved> states;
+    std::vector<Tag16> lost;
+    HotTable::Found found;
+    found.image = [&](const Image& i) -> Result<bool> {
+        states.push_back({i.terms.coin, {i.version, i.last_used, i.state}});
+        if (states.size() < checkpoint_batch) return true;
+        auto r = cold.save(states);
+        states.clear();
+        return r;
+    };
+    found.lost = [&](const Tag16& coin) -> Result<bool> {
+        lost.push_back(coin);
+        return true;
+    };
+    if (auto r = HotTable::images(directory, found); !r) return r;
+    if (auto r = cold.save(states); !r) return r;
+    return cold.mark_damaged(lost);
+}
+
+bool wait_for(const File& gate) {
+    for (const auto until = Clock::now() + open_wait; !gate.lock_exclusive();) {
+        if (Clock::now() > until) return false;
+        std::this_thread::sleep_for(milliseconds(5));
+    }
+    return true;
+}
+
+}  // namespace
+
+// Of all who open and close, one at a time does (init.lock). The one that
+// finds no other user (users.lock, held shared while a till is open) makes
+// locks and table anew.
+Result<std::unique_ptr<Till>> Till::open(const Options& o) {
+    Disk& disk = o.disk ? *o.disk : Disk::real();
+    auto gate = File::open(o.directory, "init.lock");
+    if (!gate) return gate.error();
+    auto users = File::open(o.directory, "users.lock");
+    if (!users) return users.error();
+    if (!wait_for(*gate)) return {Code::malformed, "till: " + gate->path() + ": another process is opening it for too long"};
+    auto cold = ColdStore::open(o.directory, disk);
+    if (!cold) return cold.error();
+    const bool fresh = users->lock_exclusive();
+    if (fresh)
+        if (auto r = fold(o.directory, **cold); !r) return r.error();
+    auto hot = HotTable::open(o.directory, o.slots, disk, fresh, o.sync == Sync::always);
+    if (!hot) return hot.error();
+    if (hot->failed()) return closed();
+    auto locks = Locks::open(o.directory, std::min(hot->sets(), most_stripes), fresh);
+    if (!locks) return locks.error();
+    auto owners = Owners::open(o.directory, hot->next_owner());
+    if (!owners) return owners.error();
+    users->unlock();
+    if (!users->lock_shared()) return disk_error(users->path(), "cannot lock", EWOULDBLOCK);
+    gate->unlock();
+    return std::unique_ptr<Till>(new MappedTill(o, std::move(*users), std::move(*gate), std::move(*hot),
+                                                std::move(*locks), std::move(*owners), *cold, disk));
+}
+
+}  // namespace netpay::till
