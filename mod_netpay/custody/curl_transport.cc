@@ -1,0 +1,194 @@
+#include "mod_netpay/custody/curl_transport.h"
+
+#include <curl/curl.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "config.h"
+#include "core/origin.h"
+
+namespace netpay::custody {
+namespace {
+
+// The largest answer to the module is a JWK set or 16 custodies, some 30 KB.
+constexpr std::size_t answer_bytes = 1 << 20;
+constexpr std::size_t idle_handles = 8;
+
+struct EasyFree { void operator()(CURL* c) const { curl_easy_cleanup(c); } };
+using Easy = std::unique_ptr<CURL, EasyFree>;
+struct ListFree { void operator()(curl_slist* l) const { curl_slist_free_all(l); } };
+using List = std::unique_ptr<curl_slist, ListFree>;
+struct FileClose { void operator()(std::FILE* f) const { std::fclose(f); } };
+using File = std::unique_ptr<std::FILE, FileClose>;
+
+struct Sink {
+    std::string* body;
+    std::size_t limit;
+    bool over = false;
+};
+
+// C callbacks: nothing may be thrown through libcurl.
+std::size_t on_body(char* data, std::size_t, std::size_t n, void* sink) noexcept {
+    auto& s = *static_cast<Sink*>(sink);
+    s.over = n > s.limit - s.body->size();
+    if (s.over) return 0;
+    try {
+        s.body->append(data, n);
+    } catch (...) {
+        return 0;
+    }
+    return n;
+}
+
+std::size_t on_read(char* out, std::size_t size, std::size_t n, void* file) noexcept {
+    const auto got = std::fread(out, size, n, static_cast<std::FILE*>(file));
+    return std::ferror(static_cast<std::FILE*>(file)) ? CURL_READFUNC_ABORT : got;
+}
+
+int on_seek(void* file, curl_off_t offset, int origin) noexcept {
+    return std::fseek(static_cast<std::FILE*>(file), static_cast<long>(offset), origin) == 0 ? CURL_SEEKFUNC_OK
+                                                                                            : CURL_SEEKFUNC_FAIL;
+}
+
+List list_of(const std::vector<std::string>& fields) {
+    List l;
+    for (const auto& f : fields) {
+        auto* longer = curl_slist_append(l.get(), f.c_str());
+        if (!longer) break;
+        l.release();
+        l.reset(longer);
+    }
+    return l;
+}
+
+void start_once() {
+    static std::once_flag once;
+    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+}
+
+HttpAnswer perform(CURL* c, std::size_t limit) {
+    HttpAnswer a;
+    Sink sink{&a.body, limit};
+    char why[CURL_ERROR_SIZE] = "";
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, &sink);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, why);
+    const auto rc = curl_easy_perform(c);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, nullptr);
+    if (rc != CURLE_OK) {
+        a.body.clear();
+        a.error = sink.over ? "the answer is larger than " + std::to_string(limit) + " bytes"
+                            : *why ? why : curl_easy_strerror(rc);
+        return a;
+    }
+    long status = 0;
+    curl_off_t retry = 0;
+    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+    if (curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &retry) == CURLE_OK) a.retry_after_s = static_cast<long>(retry);
+    a.status = static_cast<int>(status);
+    return a;
+}
+
+}  // namespace
+
+struct CurlTransport::Pool {
+    std::mutex mutex;
+    std::vector<Easy> idle;
+
+    Easy out() {
+        {
+            const std::lock_guard g(mutex);
+            if (!idle.empty()) {
+                Easy e = std::move(idle.back());
+                idle.pop_back();
+                return e;
+            }
+        }
+        return Easy(curl_easy_init());
+    }
+    void back(Easy e) {
+        curl_easy_reset(e.get());
+        const std::lock_guard g(mutex);
+        if (idle.size() < idle_handles) idle.push_back(std::move(e));
+    }
+};
+
+CurlTransport::CurlTransport(Limits limits, std::string ca_file, std::map<std::string, std::string> ca_of)
+    : limits_(limits), ca_file_(std::move(ca_file)), ca_of_(std::move(ca_of)), pool_(std::make_unique<Pool>()) {
+    start_once();
+}
+CurlTransport::~CurlTransport() = default;
+
+void CurlTransport::prepare(void* handle, const std::string& url) const {
+    CURL* c = handle;
+    curl_easy_setopt(c, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits_.connect_timeout_ms));
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, static_cast<long>(limits_.call_timeout_ms));
+    curl_easy_setopt(c, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    // An operator's proxy is for the world, not for this machine.
+    curl_easy_setopt(c, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "mod_netpay/" PACKAGE_VERSION);
+    const auto own = ca_of_.find(origin_of(url));
+    const std::string& ca = own == ca_of_.end() ? ca_file_ : own->second;
+    if (!ca.empty()) curl_easy_setopt(c, CURLOPT_CAINFO, ca.c_str());
+}
+
+HttpAnswer CurlTransport::get(const std::string& url) {
+    auto c = pool_->out();
+    if (!c) return {0, {}, "out of memory", 0};
+    prepare(c.get(), url);
+    auto a = perform(c.get(), limits_.answer_bytes);
+    pool_->back(std::move(c));
+    return a;
+}
+
+HttpAnswer CurlTransport::post(const std::string& url, const std::string& json) {
+    auto c = pool_->out();
+    if (!c) return {0, {}, "out of memory", 0};
+    prepare(c.get(), url);
+    const auto fields = list_of({"Content-Type: application/json", "Expect:"});
+    curl_easy_setopt(c.get(), CURLOPT_HTTPHEADER, fields.get());
+    curl_easy_setopt(c.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(json.size()));
+    curl_easy_setopt(c.get(), CURLOPT_POSTFIELDS, json.c_str());
+    auto a = perform(c.get(), limits_.answer_bytes);
+    pool_->back(std::move(c));
+    return a;
+}
+
+HttpAnswer CurlTransport::post_file(const std::string& url, const std::string& path,
+                                    const std::vector<std::string>& fields) {
+    const File file(std::fopen(path.c_str(), "rbe"));
+    struct stat s {};
+    if (!file || fstat(fileno(file.get()), &s) != 0) return {0, {}, path + ": " + std::strerror(errno), 0};
+    auto c = pool_->out();
+    if (!c) return {0, {}, "out of memory", 0};
+    prepare(c.get(), url);
+    auto lines = fields;
+    lines.emplace_back("Expect:");
+    const auto list = list_of(lines);
+    curl_easy_setopt(c.get(), CURLOPT_POST, 1L);
+    curl_easy_setopt(c.get(), CURLOPT_HTTPHEADER, list.get());
+    curl_easy_setopt(c.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(s.st_size));
+    curl_easy_setopt(c.get(), CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(c.get(), CURLOPT_READDATA, file.get());
+    curl_easy_setopt(c.get(), CURLOPT_SEEKFUNCTION, on_seek);
+    curl_easy_setopt(c.get(), CURLOPT_SEEKDATA, file.get());
+    auto a = perform(c.get(), limits_.answer_bytes);
+    pool_->back(std::move(c));
+    return a;
+}
+
+std::unique_ptr<Transport> make_curl_transport(const Options& o) {
+    std::map<std::string, std::string> ca_of;
+    for (const auto& b : o.brokers)
+        if (!b.ca_file.empty()) ca_of.emplace(b.issuer, b.ca_file);
+    return std::make_unique<CurlTransport>(CurlTransport::Limits{o.connect_timeout_ms, o.call_timeout_ms, answer_bytes},
+                                           o.ca_file, std::move(ca_of));
+}
+
+}  // namespace netpay::custody

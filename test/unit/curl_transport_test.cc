@@ -1,0 +1,244 @@
+// The libcurl transport against servers that hang, drip, never end or send
+// elsewhere: every call is over in time and in bounded memory.
+#include <arpa/inet.h>
+#include <cppunit/TestCase.h>
+#include <cppunit/extensions/HelperMacros.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "mod_netpay/custody/curl_transport.h"
+#include "test/unit/custody_support.h"
+
+namespace netpay::custody_test {
+namespace {
+
+// Accepts connections on a free loopback port and does with each what a test says.
+class Server {
+public:
+    using Serve = std::function<void(int fd, const std::string& request)>;
+
+    explicit Server(Serve serve) : serve_(std::move(serve)) {
+        listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in a{};
+        a.sin_family = AF_INET;
+        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        CPPUNIT_ASSERT_EQUAL(0, bind(listener_, reinterpret_cast<sockaddr*>(&a), sizeof a));
+        CPPUNIT_ASSERT_EQUAL(0, listen(listener_, 8));
+        socklen_t n = sizeof a;
+        getsockname(listener_, reinterpret_cast<sockaddr*>(&a), &n);
+        url = "http://127.0.0.1:" + std::to_string(ntohs(a.sin_port));
+        thread_ = std::thread([this] { run(); });
+    }
+    ~Server() {
+        stopping = true;
+        shutdown(listener_, SHUT_RDWR);
+        thread_.join();
+        close(listener_);
+    }
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    static bool say(int fd, std::string_view text) {
+        while (!text.empty()) {
+            const auto n = send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+            if (n <= 0) return false;
+            text.remove_prefix(static_cast<std::size_t>(n));
+        }
+        return true;
+    }
+
+    std::string url;
+    std::atomic<int> connections = 0;
+    std::atomic<bool> stopping = false;
+
+private:
+    void run() {
+        for (;;) {
+            const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+            if (fd < 0) return;
+            ++connections;
+            serve_(fd, read_request(fd));
+            close(fd);
+        }
+    }
+    static std::string read_request(int fd) {
+        std::string r;
+        char c[4096];
+        std::size_t want = std::string::npos;
+        while (r.size() < want) {
+            const auto n = recv(fd, c, sizeof c, 0);
+            if (n <= 0) break;
+            r.append(c, static_cast<std::size_t>(n));
+            const auto end = r.find("\r\n\r\n");
+            if (end == std::string::npos) continue;
+            const auto length = r.find("Content-Length: ");
+            want = end + 4 + (length < end ? std::stoul(r.substr(length + 16)) : 0);
+        }
+        return r;
+    }
+    Serve serve_;
+    int listener_ = -1;
+    std::thread thread_;
+};
+
+class CurlTransportTest : public CPPUNIT_NS::TestFixture {
+    CPPUNIT_TEST_SUITE(CurlTransportTest);
+    CPPUNIT_TEST(plain_answers);
+    CPPUNIT_TEST(hanging_server);
+    CPPUNIT_TEST(dripping_server);
+    CPPUNIT_TEST(endless_body);
+    CPPUNIT_TEST(endless_header);
+    CPPUNIT_TEST(announced_size);
+    CPPUNIT_TEST(cut_short);
+    CPPUNIT_TEST(no_redirects);
+    CPPUNIT_TEST(nobody_there);
+    CPPUNIT_TEST(other_schemes);
+    CPPUNIT_TEST(retry_after);
+    CPPUNIT_TEST(files_are_sent_whole);
+    CPPUNIT_TEST_SUITE_END();
+
+    custody::CurlTransport curl_{{200, 400, 65536}, {}};
+
+    // Longer than the time-out by what a busy machine may add.
+    static constexpr auto bound = std::chrono::milliseconds(3000);
+    template <class Call>
+    HttpAnswer timed(Call call) {
+        const auto begun = std::chrono::steady_clock::now();
+        auto a = call();
+        CPPUNIT_ASSERT(std::chrono::steady_clock::now() - begun < bound);
+        return a;
+    }
+    void fails(const HttpAnswer& a) {
+        CPPUNIT_ASSERT_EQUAL(0, a.status);
+        CPPUNIT_ASSERT(!a.error.empty());
+        CPPUNIT_ASSERT(a.body.empty());
+    }
+
+    void plain_answers() {
+        std::string seen;
+        Server s([&](int fd, const std::string& r) {
+            seen = r;
+            Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+        });
+        auto a = curl_.get(s.url + "/.well-known/netpay");
+        CPPUNIT_ASSERT_EQUAL(200, a.status);
+        CPPUNIT_ASSERT_EQUAL(std::string("{}"), a.body);
+        CPPUNIT_ASSERT(seen.starts_with("GET /.well-known/netpay HTTP/1.1\r\n"));
+        a = curl_.post(s.url + "/x", R"({"a":1})");
+        CPPUNIT_ASSERT_EQUAL(200, a.status);
+        CPPUNIT_ASSERT(seen.ends_with("\r\n\r\n{\"a\":1}"));
+        CPPUNIT_ASSERT(seen.find("Content-Type: application/json\r\n") != std::string::npos);
+        CPPUNIT_ASSERT(seen.find("Expect") == std::string::npos);
+    }
+
+    void hanging_server() {
+        Server s([](int fd, const std::string&) {
+            char c;
+            recv(fd, &c, 1, 0);  // until the client goes
+        });
+        fails(timed([&] { return curl_.get(s.url); }));
+        fails(timed([&] { return curl_.post(s.url, "{}"); }));
+    }
+
+    void dripping_server() {
+        Server s([&](int fd, const std::string&) {
+            Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+            while (Server::say(fd, "x")) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        });
+        fails(timed([&] { return curl_.get(s.url); }));
+    }
+
+    void endless_body() {
+        Server s([&](int fd, const std::string&) {
+            Server::say(fd, "HTTP/1.1 200 OK\r\n\r\n");
+            while (Server::say(fd, std::string(16384, 'x'))) {}
+        });
+        const auto a = timed([&] { return curl_.get(s.url); });
+        fails(a);
+        CPPUNIT_ASSERT(a.error.find("65536") != std::string::npos);
+    }
+
+    void endless_header() {
+        Server s([&](int fd, const std::string&) {
+            Server::say(fd, "HTTP/1.1 200 OK\r\n");
+            while (Server::say(fd, "X-Y: " + std::string(8192, 'x') + "\r\n")) {}
+        });
+        fails(timed([&] { return curl_.get(s.url); }));
+    }
+
+    void announced_size() {
+        const auto serve = [](std::size_t n) {
+            return [n](int fd, const std::string&) {
+                Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(n) + "\r\nConnection: close\r\n\r\n" +
+                                    std::string(n, 'x'));
+            };
+        };
+        Server fits(serve(65536)), over(serve(65537));
+        CPPUNIT_ASSERT_EQUAL(std::size_t{65536}, curl_.get(fits.url).body.size());
+        fails(curl_.get(over.url));
+    }
+
+    void cut_short() {
+        Server s([](int fd, const std::string&) { Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}"); });
+        fails(curl_.get(s.url));
+        Server garbage([](int fd, const std::string&) { Server::say(fd, "\x16\x03\x01 what"); });
+        fails(timed([&] { return curl_.get(garbage.url); }));
+    }
+
+    void no_redirects() {
+        Server target([](int fd, const std::string&) { Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); });
+        Server s([&](int fd, const std::string&) {
+            Server::say(fd, "HTTP/1.1 302 Found\r\nLocation: " + target.url + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        });
+        CPPUNIT_ASSERT_EQUAL(302, curl_.get(s.url).status);
+        CPPUNIT_ASSERT_EQUAL(302, curl_.post(s.url, "{}").status);
+        CPPUNIT_ASSERT_EQUAL(0, target.connections.load());
+    }
+
+    void nobody_there() {
+        std::string url;
+        { Server s([](int, const std::string&) {}); url = s.url; }
+        fails(timed([&] { return curl_.get(url); }));
+    }
+
+    void other_schemes() {
+        fails(curl_.get("file:///etc/passwd"));
+        fails(curl_.get("ftp://127.0.0.1/"));
+        fails(curl_.get("not a url"));
+    }
+
+    void retry_after() {
+        Server s([](int fd, const std::string&) {
+            Server::say(fd, "HTTP/1.1 503 Busy\r\nRetry-After: 17\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+        });
+        const auto a = curl_.get(s.url);
+        CPPUNIT_ASSERT_EQUAL(503, a.status);
+        CPPUNIT_ASSERT_EQUAL(17L, a.retry_after_s);
+    }
+
+    void files_are_sent_whole() {
+        const TempDir dir;
+        const auto path = dir.path + "/body";
+        std::string body;
+        for (int i = 0; i < 20000; ++i) body += "line " + std::to_string(i) + "\n";
+        std::ofstream(path) << body;
+        std::string seen;
+        Server s([&](int fd, const std::string& r) {
+            seen = r;
+            Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+        });
+        const auto a = curl_.post_file(s.url + "/redemptions", path, {"Content-Type: application/x-ndjson", "NetPay-Batch: t"});
+        CPPUNIT_ASSERT_EQUAL(200, a.status);
+        CPPUNIT_ASSERT(seen.ends_with("\r\n\r\n" + body));
+        CPPUNIT_ASSERT(seen.find("Content-Length: " + std::to_string(body.size()) + "\r\n") != std::string::npos);
+        CPPUNIT_ASSERT(seen.find("NetPay-Batch: t\r\n") != std::string::npos);
+        CPPUNIT_ASSERT(seen.find("Transfer-Encoding") == std::string::npos);
+        fails(curl_.post_file(s.url, dir.path + "/none", {}));
+    }
+};
+CPPUNIT_TEST_SUITE_REGISTRATION(CurlTransportTest);
+
+}  // namespace
+}  // namespace netpay::custody_test
