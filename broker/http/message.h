@@ -47,9 +47,13 @@ struct Response {
     Response&& no_store() &&;  // for answers that carry a token or seed
 };
 
+// Handlers run on worker threads, several at a time, and may wait for the store.
 using Handler = std::function<Response(Request&)>;
 
-// For bodies too large to hold: fed as they stream in, bounded by the route's limit.
+// For bodies too large to hold: fed as they stream in, bounded by the route's
+// limit. Calls come one after another, but not always on the same thread, so
+// no lock may be held between them. A sink that goes without finish() belongs
+// to a body that broke off: nothing of it may take effect.
 class BodySink {
 public:
     virtual ~BodySink() = default;
@@ -62,7 +66,7 @@ using StreamHandler = std::function<std::unique_ptr<BodySink>(Request&)>;  // bo
 struct RouteLimits {
     std::size_t body_bytes = 16384;
     double per_second = 20;   // for one peer address
-    double burst = 60;
+    double burst = 60;        // 0: no limit
 };
 
 // Where API files register themselves. Patterns: "/api/v1/coins/{coin}/return".

@@ -1,0 +1,24 @@
+// What every part of the broker is given: its options, keys, log, metrics,
+// and the one clock and random source behind interfaces, so that tests can
+// stop or skew them. main.cc owns the real ones; all outlive the server.
+#pragma once
+
+#include "broker/clock.h"
+#include "broker/keys.h"
+#include "broker/log.h"
+#include "broker/metrics.h"
+#include "broker/options.h"
+#include "broker/random.h"
+
+namespace netpay::broker {
+
+struct Context {
+    const Options& options;
+    KeyStore& keys;
+    Log& log;
+    Metrics& metrics;
+    Clock& clock;
+    Random& random;
+};
+
+}  // namespace netpay::broker

@@ -1,0 +1,172 @@
+#include "broker/custody/leases.h"
+
+#include <algorithm>
+
+#include "core/index.h"
+#include "core/payword.h"
+
+namespace netpay::broker::custody {
+namespace {
+
+using issue::Coin;
+
+Refusal unknown_coin() {
+    return {404, "unknown-coin", "Not a coin of this broker", "This broker sold no coin of that name."};
+}
+Refusal gone(const Coin& c, UnixTime now) {
+    if (now > c.exp) return {410, "gone", "The coin has expired", "No vendor may accept it any more; use another coin."};
+    return {410, "gone", "The coin was returned", "Its owner gave it back; it needs another coin."};
+}
+Refusal bad_payword() {
+    return {422, "payword", "The payword does not prove the coin",
+            "Show a payword of this coin above the index it is known to be spent to."};
+}
+
+bool is_gone(const Coin& c, UnixTime now) { return now > c.exp || c.state != "live"; }
+
+// The index a caller's payword has to lie above: the holder's start, or where
+// the next epoch would start.
+std::uint32_t start_of(Sql& sql, const Coin& c, const std::optional<Epoch>& last, UnixTime now) {
+    const bool held = last && !is_over(sql, *last, now);
+    return held ? last->start : known_mark(c, last).index;
+}
+
+UnixTime lease_end(const Context& context, const Coin& c, UnixTime now) {
+    return std::min(now + context.options.lease_s, c.exp);
+}
+
+std::string sign(Context& context, const Coin& c, const vendors::Vendor& vendor, Int epoch, const Mark& start,
+                 UnixTime now) {
+    netpay::Custody t;
+    t.iss = context.options.issuer;
+    t.sub = vendor.origin;
+    t.coin = c.coin;
+    t.epoch = static_cast<std::uint64_t>(epoch);
+    t.index = start.index;
+    t.payword = start.payword;
+    t.iat = now;
+    t.exp = lease_end(context, c, now);
+    return sign_custody(t, *context.keys.current());
+}
+
+Outcome<Acquired> begin_epoch(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c,
+                              const std::optional<Epoch>& last, UnixTime now) {
+    if (last)
+        if (auto closed = close(sql, c, *last, now); !closed) return closed.refusal();
+    const Mark start = known_mark(c, last);
+    const Int epoch = last ? last->epoch + 1 : 1;
+    auto token = sign(context, c, vendor, epoch, start, now);
+    const auto word = encode_payword(start.payword);
+    run(sql,
+        "INSERT INTO epochs (coin, epoch, vendor, start, start_payword, known, known_payword, custody, iat, exp) "
+        "VALUES (:coin, :epoch, :vendor, :start, :word, :known, :kword, :custody, :iat, :exp)",
+        c.id, epoch, vendor.id, start.index, word, start.index, word, token, now, lease_end(context, c, now));
+    return Acquired(Granted{c.touchstone, std::move(token)});
+}
+
+bool others_wait(Sql& sql, const Coin& c, Int vendor) {
+    return c.state != "live" ||
+           number(sql, "SELECT COUNT(*) FROM waiting WHERE coin = :c AND vendor <> :v", c.id, vendor) > 0;
+}
+
+// The start of an epoch as its first custody named it.
+Mark start_mark(Sql& sql, const Epoch& e) {
+    const auto row = one<std::string>(sql, "SELECT start_payword FROM epochs WHERE coin = :c AND epoch = :e", e.coin, e.epoch);
+    return {e.start, decode_payword(std::get<0>(row.value())).value_or(Payword{})};
+}
+
+std::string extend(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c, const Epoch& e,
+                   UnixTime now) {
+    auto token = sign(context, c, vendor, e.epoch, start_mark(sql, e), now);
+    run(sql, "UPDATE epochs SET custody = :t, iat = :i, exp = :x WHERE coin = :c AND epoch = :e", token, now,
+        lease_end(context, c, now), c.id, e.epoch);
+    return token;
+}
+
+Acquired again(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c, const Epoch& e, UnixTime now) {
+    const bool lapsed = now > e.exp && now <= c.exp;
+    if (lapsed && !others_wait(sql, c, vendor.id))
+        return Granted{c.touchstone, extend(context, sql, vendor, c, e, now)};
+    return Granted{c.touchstone, e.custody};
+}
+
+Acquired held_elsewhere(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c, const Epoch& e,
+                        UnixTime now) {
+    run(sql, "INSERT INTO waiting (coin, vendor, since) VALUES (:c, :v, :t) ON CONFLICT DO NOTHING", c.id, vendor.id, now);
+    const auto holder = vendors::find(sql, e.vendor).value();
+    return Held{c.touchstone, vendors::last_certificate(context, sql, holder, now), static_cast<std::uint64_t>(e.epoch),
+                e.start};
+}
+
+// Why an epoch is not renewed; empty if it is.
+std::string objection(Sql& sql, const vendors::Vendor& vendor, const RenewalItem& item, const std::optional<Coin>& coin,
+                      const std::optional<Epoch>& last, UnixTime now) {
+    if (!coin) return "unknown-coin";
+    if (now > coin->exp || coin->state == "returned") return "gone";
+    if (!last || last->vendor != vendor.id || static_cast<std::uint64_t>(last->epoch) != item.epoch) return "not-held";
+    if (is_over(sql, *last, now)) return "over";
+    if (!item.proven || item.mark.index < last->start) return "payword";
+    if (others_wait(sql, *coin, vendor.id)) return "waiting";
+    return {};
+}
+
+void learn(Sql& sql, const Epoch& e, const Mark& mark) {
+    if (mark.index <= e.known) return;
+    run(sql, "UPDATE epochs SET known = :k, known_payword = :w WHERE coin = :c AND epoch = :e", mark.index,
+        encode_payword(mark.payword), e.coin, e.epoch);
+    run(sql, "INSERT INTO known_paywords (coin, idx, payword) VALUES (:c, :i, :w) ON CONFLICT DO NOTHING", e.coin,
+        mark.index, encode_payword(mark.payword));
+}
+
+}  // namespace
+
+Outcome<Done> may_ask(Sql& sql, const std::string& name, const Mark& shown, UnixTime now) {
+    const auto coin = issue::find_coin(sql, name);
+    if (!coin) return unknown_coin();
+    if (now > coin->exp || coin->state == "returned") return gone(*coin, now);
+    const auto last = last_epoch(sql, coin->id);
+    if (shown.index <= start_of(sql, *coin, last, now)) return bad_payword();
+    if (!belongs(*coin, known_mark(*coin, last), shown)) return bad_payword();
+    return Done{};
+}
+
+Outcome<Acquired> acquire(Context& context, Sql& sql, const vendors::Vendor& vendor, const std::string& name,
+                          const Mark& shown, UnixTime now) {
+    const auto coin = issue::find_coin(sql, name);
+    if (!coin) return unknown_coin();
+    const auto last = last_epoch(sql, coin->id);
+    const bool held = last && !is_over(sql, *last, now);
+    // Its own coin's holder may go on until the lease ends, return or not.
+    if (held && last->vendor == vendor.id && now <= coin->exp) return again(context, sql, vendor, *coin, *last, now);
+    if (is_gone(*coin, now)) return gone(*coin, now);
+    // It may have changed hands since may_ask().
+    if (shown.index <= start_of(sql, *coin, last, now)) return bad_payword();
+    if (held) return held_elsewhere(context, sql, vendor, *coin, *last, now);
+    return begin_epoch(context, sql, vendor, *coin, last, now);
+}
+
+void prove(Sql& sql, std::vector<RenewalItem>& items) {
+    for (auto& item : items) {
+        const auto coin = issue::find_coin(sql, item.coin);
+        if (!coin) continue;
+        item.proven = belongs(*coin, known_mark(*coin, last_epoch(sql, coin->id)), item.mark);
+    }
+}
+
+Outcome<Renewed> renew(Context& context, Sql& sql, const vendors::Vendor& vendor,
+                       const std::vector<RenewalItem>& items, UnixTime now) {
+    Renewed result;
+    for (const auto& item : items) {
+        const auto coin = issue::find_coin(sql, item.coin);
+        const auto last = coin ? last_epoch(sql, coin->id) : std::nullopt;
+        if (auto why = objection(sql, vendor, item, coin, last, now); !why.empty()) {
+            result.refused.push_back({item.coin, std::move(why)});
+            continue;
+        }
+        learn(sql, *last, item.mark);
+        result.custody.push_back(extend(context, sql, vendor, *coin, *last, now));
+    }
+    return result;
+}
+
+}  // namespace netpay::broker::custody

@@ -1,0 +1,57 @@
+// Double entry. Every change of who is owed what is a movement whose debits
+// equal its credits; accounts are named by what they stand for:
+//
+//   cash                   debit   what vouchers were sold for
+//   vouchers:outstanding   credit  owed to holders of unused vouchers
+//   customer:ACCOUNT       credit  owed to a customer
+//   coins:outstanding      credit  owed for units neither credited nor refunded
+//   vendor:ORIGIN:pending  credit  credited, its epoch has not ended
+//   vendor:ORIGIN:payable  credit  to be paid out
+//
+// No balance falls below zero on its account's own side.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/store/outcome.h"
+#include "broker/store/query.h"
+#include "broker/store/store.h"
+#include "core/bytes.h"
+#include "core/money.h"
+
+namespace netpay::broker::ledger {
+
+inline constexpr std::string_view cash = "cash";
+inline constexpr std::string_view vouchers_outstanding = "vouchers:outstanding";
+inline constexpr std::string_view coins_outstanding = "coins:outstanding";
+std::string customer(std::string_view account);
+std::string vendor_pending(std::string_view origin);
+std::string vendor_payable(std::string_view origin);
+
+enum class Side { debit, credit };
+
+struct Posting {
+    Side side;
+    std::string account;
+    Amount amount;  // postings of nothing are left out
+};
+
+struct Movement {
+    std::string_view kind;  // "vouchers", "topup", "coin", "redemption", "settlement", "refund"
+    std::string reference;  // what it was for; no secret
+    Currency currency;
+    std::vector<Posting> postings;
+    UnixTime at = 0;
+};
+
+// Books a movement. Refuses with 409 insufficient-balance where an account
+// would fall below zero, and 409 amount-limit where one would leave the range
+// of PROTOCOL.md section 2. Precondition: the postings balance.
+Outcome<Done> post(Sql& sql, const Movement& movement);
+
+// 0 if there is no such account.
+Amount balance(Sql& sql, std::string_view account, const Currency& currency);
+
+}  // namespace netpay::broker::ledger

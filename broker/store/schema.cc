@@ -1,0 +1,254 @@
+#include "broker/store/schema.h"
+
+#include <vector>
+
+#include "broker/store/query.h"
+
+namespace netpay::broker {
+namespace {
+
+using Step = std::vector<const char*>;
+
+// Amounts are micro-units, times are seconds since 1970, hashes, keys and
+// paywords are base64url text. 0 stands for "not yet" in a time, -1 for "none"
+// in an index: columns are NOT NULL throughout.
+//
+// Version 1: everything but hand-over disputes, for which epochs and
+// signed_indices have room.
+const Step version_1 = {
+    // Accounts, and what they pay with.
+    R"(CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        token_hash TEXT NOT NULL UNIQUE,
+        created BIGINT NOT NULL))",
+    R"(CREATE TABLE vouchers (
+        id INTEGER PRIMARY KEY,
+        code_hash TEXT NOT NULL UNIQUE,
+        cur TEXT NOT NULL,
+        amount BIGINT NOT NULL CHECK (amount > 0),
+        minted BIGINT NOT NULL,
+        expires BIGINT NOT NULL,
+        used BIGINT NOT NULL DEFAULT 0,
+        account BIGINT REFERENCES accounts(id),
+        CHECK ((used = 0) = (account IS NULL))))",
+
+    // The ledger. `balance` is kept on the account's own side and never falls
+    // below zero; a movement is sealed once its entries are in, which the
+    // trigger allows only if they balance; what is sealed does not change.
+    R"(CREATE TABLE ledger_accounts (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        cur TEXT NOT NULL,
+        side TEXT NOT NULL CHECK (side IN ('debit', 'credit')),
+        balance BIGINT NOT NULL DEFAULT 0 CHECK (balance >= 0),
+        UNIQUE (name, cur)))",
+    R"(CREATE TABLE movements (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        reference TEXT NOT NULL,
+        cur TEXT NOT NULL,
+        total BIGINT NOT NULL CHECK (total > 0),
+        parts INTEGER NOT NULL CHECK (parts >= 2),
+        at BIGINT NOT NULL,
+        sealed INTEGER NOT NULL DEFAULT 0 CHECK (sealed IN (0, 1))))",
+    R"(CREATE TABLE entries (
+        id INTEGER PRIMARY KEY,
+        movement BIGINT NOT NULL REFERENCES movements(id),
+        account BIGINT NOT NULL REFERENCES ledger_accounts(id),
+        debit BIGINT NOT NULL CHECK (debit >= 0),
+        credit BIGINT NOT NULL CHECK (credit >= 0),
+        CHECK ((debit = 0) <> (credit = 0))))",
+    "CREATE INDEX entries_movement ON entries (movement)",
+    "CREATE INDEX entries_account ON entries (account)",
+    "CREATE INDEX movements_kind ON movements (kind)",
+    R"(CREATE TRIGGER movements_balance BEFORE UPDATE OF sealed ON movements
+       WHEN NEW.sealed = 1 AND (
+            (SELECT COUNT(*) FROM entries WHERE movement = NEW.id) <> NEW.parts
+         OR (SELECT COALESCE(SUM(debit), 0) FROM entries WHERE movement = NEW.id) <> NEW.total
+         OR (SELECT COALESCE(SUM(credit), 0) FROM entries WHERE movement = NEW.id) <> NEW.total)
+       BEGIN SELECT RAISE(ABORT, 'a movement does not balance'); END)",
+    R"(CREATE TRIGGER movements_sealed BEFORE UPDATE ON movements WHEN OLD.sealed = 1
+       BEGIN SELECT RAISE(ABORT, 'a sealed movement does not change'); END)",
+    R"(CREATE TRIGGER movements_kept BEFORE DELETE ON movements
+       BEGIN SELECT RAISE(ABORT, 'movements are not deleted'); END)",
+    R"(CREATE TRIGGER entries_added BEFORE INSERT ON entries
+       WHEN (SELECT sealed FROM movements WHERE id = NEW.movement) = 1
+       BEGIN SELECT RAISE(ABORT, 'a sealed movement does not change'); END)",
+    R"(CREATE TRIGGER entries_changed BEFORE UPDATE ON entries
+       BEGIN SELECT RAISE(ABORT, 'entries do not change'); END)",
+    R"(CREATE TRIGGER entries_kept BEFORE DELETE ON entries
+       BEGIN SELECT RAISE(ABORT, 'entries are not deleted'); END)",
+
+    // Vendors. A registration is what somebody with an account asked for; a
+    // vendor is what the operator approved. A key stays good until the last
+    // certificate over it ends.
+    R"(CREATE TABLE vendors (
+        id INTEGER PRIMARY KEY,
+        origin TEXT NOT NULL UNIQUE,
+        status TEXT NOT NULL CHECK (status IN ('approved', 'suspended')),
+        handoff TEXT NOT NULL,
+        kid TEXT NOT NULL,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        approved BIGINT NOT NULL,
+        certificate TEXT NOT NULL,
+        certificate_iat BIGINT NOT NULL,
+        certificate_exp BIGINT NOT NULL))",
+    R"(CREATE TABLE vendor_keys (
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        kid TEXT NOT NULL,
+        x TEXT NOT NULL,
+        since BIGINT NOT NULL,
+        until BIGINT NOT NULL,
+        PRIMARY KEY (vendor, kid)))",
+    R"(CREATE TABLE registrations (
+        id INTEGER PRIMARY KEY,
+        origin TEXT NOT NULL,
+        kid TEXT NOT NULL,
+        x TEXT NOT NULL,
+        handoff TEXT NOT NULL,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        at BIGINT NOT NULL,
+        UNIQUE (origin, account)))",
+    "CREATE INDEX registrations_account ON registrations (account)",
+
+    // Coins. credited and refunded count units; `known` of the newest epoch is
+    // how far the coin is known to be spent.
+    R"(CREATE TABLE coins (
+        id INTEGER PRIMARY KEY,
+        coin TEXT NOT NULL UNIQUE,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        cur TEXT NOT NULL,
+        unit BIGINT NOT NULL CHECK (unit > 0),
+        n BIGINT NOT NULL CHECK (n BETWEEN 1 AND 1048576),
+        salt TEXT NOT NULL,
+        root TEXT NOT NULL UNIQUE,
+        touchstone TEXT NOT NULL,
+        iat BIGINT NOT NULL,
+        exp BIGINT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'returning', 'returned')),
+        credited BIGINT NOT NULL DEFAULT 0 CHECK (credited >= 0),
+        refunded BIGINT NOT NULL DEFAULT 0 CHECK (refunded >= 0),
+        CHECK (credited + refunded <= n)))",
+    "CREATE INDEX coins_account ON coins (account)",
+    R"(CREATE TABLE idempotency (
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        key TEXT NOT NULL,
+        body_hash TEXT NOT NULL,
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        nonce TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (account, key)))",
+    "CREATE INDEX idempotency_at ON idempotency (at)",
+
+    // Custody. known: the highest index credited, renewed or signed in this
+    // epoch, at first its start. released: where the epoch was closed by the
+    // next one or by a return, -1 while it is the last. settled: its credits
+    // are payable. signed_index: the hand-over that founded the epoch.
+    R"(CREATE TABLE epochs (
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        epoch BIGINT NOT NULL CHECK (epoch >= 1),
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        start BIGINT NOT NULL CHECK (start >= 0),
+        start_payword TEXT NOT NULL,
+        known BIGINT NOT NULL,
+        known_payword TEXT NOT NULL,
+        custody TEXT NOT NULL,
+        iat BIGINT NOT NULL,
+        exp BIGINT NOT NULL,
+        status TEXT NOT NULL DEFAULT 'held' CHECK (status IN ('held', 'ended')),
+        released BIGINT NOT NULL DEFAULT -1,
+        credited BIGINT NOT NULL DEFAULT 0 CHECK (credited >= 0),
+        settled INTEGER NOT NULL DEFAULT 0 CHECK (settled IN (0, 1)),
+        signed_index TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (coin, epoch),
+        CHECK (known >= start)))",
+    "CREATE INDEX epochs_due ON epochs (status, exp)",
+    "CREATE INDEX epochs_vendor ON epochs (vendor, settled)",
+    R"(CREATE TABLE signed_indices (
+        id INTEGER PRIMARY KEY,
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        epoch BIGINT NOT NULL,
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        idx BIGINT NOT NULL,
+        token TEXT NOT NULL,
+        at BIGINT NOT NULL))",
+    R"(CREATE TABLE waiting (
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        since BIGINT NOT NULL,
+        PRIMARY KEY (coin, vendor)))",
+    R"(CREATE TABLE due_work (
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        kind TEXT NOT NULL CHECK (kind IN ('return')),
+        due BIGINT NOT NULL,
+        PRIMARY KEY (coin, kind)))",
+    "CREATE INDEX due_work_due ON due_work (due)",
+
+    // Redemption: units lo < i <= hi, merged while adjacent within an epoch.
+    R"(CREATE TABLE credits (
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        lo BIGINT NOT NULL CHECK (lo >= 0),
+        hi BIGINT NOT NULL,
+        epoch BIGINT NOT NULL,
+        PRIMARY KEY (coin, lo),
+        FOREIGN KEY (coin, epoch) REFERENCES epochs (coin, epoch),
+        CHECK (lo < hi)))",
+    R"(CREATE TABLE known_paywords (
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        idx BIGINT NOT NULL,
+        payword TEXT NOT NULL,
+        PRIMARY KEY (coin, idx)))",
+    R"(CREATE TABLE batches (
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        batch TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (vendor, batch)))",
+
+    // Signed requests seen, and when this broker was not there.
+    R"(CREATE TABLE nonces (
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        jti TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (vendor, jti)))",
+    "CREATE INDEX nonces_at ON nonces (at)",
+    "CREATE TABLE heartbeat (id INTEGER PRIMARY KEY CHECK (id = 1), at BIGINT NOT NULL)",
+    "CREATE TABLE downtimes (since BIGINT PRIMARY KEY, until BIGINT NOT NULL, CHECK (since < until))",
+};
+
+const std::vector<const Step*>& steps() {
+    static const std::vector<const Step*> list = {&version_1};
+    return list;
+}
+
+void take_step(Sql& sql, int to) {
+    Transaction transaction(sql, Transaction::Mode::write);
+    // Another process may have taken it while this one waited for the lock.
+    if (schema_version(sql) >= to) return;
+    for (const auto* statement : *steps()[static_cast<std::size_t>(to) - 1]) run(sql, statement);
+    run(sql, "INSERT INTO schema_version (version) VALUES (:v)", to);
+    transaction.commit();
+}
+
+}  // namespace
+
+int newest_schema() { return static_cast<int>(steps().size()); }
+
+int schema_version(Sql& sql) {
+    run(sql, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY)");
+    return static_cast<int>(number(sql, "SELECT COALESCE(MAX(version), 0) FROM schema_version"));
+}
+
+Result<std::pair<int, int>> migrate(Sql& sql, int target) {
+    const int from = schema_version(sql);
+    if (from > newest_schema())
+        return {Code::mismatch, "the store has schema version " + std::to_string(from) +
+                                    " and this program knows up to " + std::to_string(newest_schema()) +
+                                    ": run the newer program"};
+    for (int v = from + 1; v <= target; ++v) take_step(sql, v);
+    return std::pair(from, from > target ? from : target);
+}
+
+}  // namespace netpay::broker

@@ -1,0 +1,196 @@
+#include "broker/vendors/vendors.h"
+
+#include <set>
+
+#include "core/base64url.h"
+#include "core/certificate.h"
+#include "core/origin.h"
+
+namespace netpay::broker::vendors {
+namespace {
+
+constexpr std::int64_t day_s = 86400;
+
+using VendorColumns = std::tuple<Int, std::string, std::string, std::string, std::string>;
+
+std::optional<Vendor> vendor_from(const std::optional<VendorColumns>& row) {
+    if (!row) return std::nullopt;
+    const auto& [id, origin, handoff, kid, status] = *row;
+    return Vendor{id, origin, handoff, kid, status};
+}
+
+std::optional<PublicKey> key_from(const std::string& x) {
+    const auto bytes = b64u_decode_array<32>(x);
+    if (!bytes) return std::nullopt;
+    auto key = PublicKey::from_bytes(*bytes);
+    if (!key) return std::nullopt;
+    return std::move(*key);
+}
+
+Outcome<Done> check(const Options& options, const Registration& r) {
+    const bool https = r.origin.rfind("https://", 0) == 0;
+    if (!is_origin(r.origin) || (!https && !is_loopback(r.origin)))
+        return Refusal{422, "origin", "That is not a vendor's origin",
+                       "An origin is https://host or https://host:port in lower case, without path and default port."};
+    if (!https && !options.allow_http_vendors)
+        return Refusal{422, "origin", "The broker does not take http vendors",
+                       "Use an https origin; allow-http-vendors=yes permits http on loopback, for tests."};
+    if (!handoff_fits(r.handoff, r.origin))
+        return Refusal{422, "handoff", "The hand-over address does not belong to the origin",
+                       "handoff is an https URL on the vendor's own origin (http where that is a loopback one)."};
+    return Done{};
+}
+
+bool is_approved_as(Sql& sql, const Registration& r) {
+    const auto vendor = find(sql, r.origin);
+    return vendor && vendor->status == "approved" && vendor->kid == r.key.kid() && vendor->handoff == r.handoff;
+}
+
+bool too_many(Sql& sql, Int account, const std::string& origin) {
+    return number(sql, "SELECT COUNT(*) FROM registrations WHERE account = :a AND origin <> :o", account, origin) >=
+           waiting_registrations;
+}
+
+struct Candidate {
+    std::string kid, x, handoff;
+    Int account;
+};
+
+Outcome<Candidate> candidate(Sql& sql, const std::string& origin, const std::string& kid) {
+    const auto rows = all<std::string, std::string, std::string, Int>(
+        sql, "SELECT kid, x, handoff, account FROM registrations WHERE origin = :o ORDER BY at DESC, id DESC", origin);
+    std::set<std::string> kids;
+    std::optional<Candidate> newest;
+    for (const auto& row : rows) {
+        if (!kid.empty() && std::get<0>(row) != kid) continue;
+        kids.insert(std::get<0>(row));
+        if (!newest) newest = std::make_from_tuple<Candidate>(row);
+    }
+    if (!newest)
+        return Refusal{404, "unknown-vendor", "Nothing to approve", "There is no registration of " + origin + "."};
+    if (kids.size() > 1)
+        return Refusal{409, "several-keys", "Several keys were registered for that origin",
+                       "Find out which is the vendor's own, then name its kid; `vendor list` shows them."};
+    return *newest;
+}
+
+Certificate certificate_for(const Options& options, const Vendor& v, PublicKey key, UnixTime now) {
+    return {options.issuer, v.origin, std::move(key), v.handoff, now, now + options.certificate_days * day_s};
+}
+
+// Signs a new certificate over the vendor's current key and keeps it.
+std::string issue(Context& context, Sql& sql, const Vendor& v, UnixTime now) {
+    const auto x = one<std::string>(sql, "SELECT x FROM vendor_keys WHERE vendor = :v AND kid = :k", v.id, v.kid);
+    auto key = x ? key_from(std::get<0>(*x)) : std::nullopt;
+    if (!key) return {};
+    const auto cert = certificate_for(context.options, v, std::move(*key), now);
+    auto token = sign_certificate(cert, *context.keys.current());
+    run(sql, "UPDATE vendors SET certificate = :c, certificate_iat = :i, certificate_exp = :e WHERE id = :v", token,
+        cert.iat, cert.exp, v.id);
+    run(sql, "UPDATE vendor_keys SET until = :u WHERE vendor = :v AND kid = :k", cert.exp, v.id, v.kid);
+    return token;
+}
+
+Int enter(Sql& sql, const std::string& origin, const Candidate& c, UnixTime now) {
+    run(sql,
+        "INSERT INTO vendors (origin, status, handoff, kid, account, approved, certificate, certificate_iat, "
+        "certificate_exp) VALUES (:o, 'approved', :h, :k, :a, :t, '', 0, 0) ON CONFLICT (origin) DO UPDATE SET "
+        "status = excluded.status, handoff = excluded.handoff, kid = excluded.kid, account = excluded.account, "
+        "approved = excluded.approved",
+        origin, c.handoff, c.kid, c.account, now);
+    const Int id = number(sql, "SELECT id FROM vendors WHERE origin = :o", origin);
+    run(sql,
+        "INSERT INTO vendor_keys (vendor, kid, x, since, until) VALUES (:v, :k, :x, :s, 0) "
+        "ON CONFLICT (vendor, kid) DO NOTHING",
+        id, c.kid, c.x, now);
+    run(sql, "DELETE FROM registrations WHERE origin = :o", origin);
+    return id;
+}
+
+Refusal unknown(std::string_view origin) {
+    return {404, "unknown-vendor", "No such vendor", "This broker has approved no vendor " + std::string(origin) + "."};
+}
+
+}  // namespace
+
+std::optional<Vendor> find(Sql& sql, std::string_view origin) {
+    return vendor_from(one<Int, std::string, std::string, std::string, std::string>(
+        sql, "SELECT id, origin, handoff, kid, status FROM vendors WHERE origin = :o", origin));
+}
+
+std::optional<Vendor> find(Sql& sql, Int id) {
+    return vendor_from(one<Int, std::string, std::string, std::string, std::string>(
+        sql, "SELECT id, origin, handoff, kid, status FROM vendors WHERE id = :i", id));
+}
+
+Outcome<std::string> enrol(Sql& sql, const Options& options, const accounts::Account& account, const Registration& r,
+                           UnixTime now) {
+    if (auto fits = check(options, r); !fits) return fits.refusal();
+    if (is_approved_as(sql, r)) return std::string("approved");
+    if (too_many(sql, account.id, r.origin))
+        return Refusal{409, "too-many-registrations", "Too many registrations are waiting",
+                       "The operator has to look at this account's others first."};
+    run(sql,
+        "INSERT INTO registrations (origin, kid, x, handoff, account, at) VALUES (:o, :k, :x, :h, :a, :t) "
+        "ON CONFLICT (origin, account) DO UPDATE SET kid = excluded.kid, x = excluded.x, handoff = excluded.handoff, "
+        "at = excluded.at",
+        r.origin, r.key.kid(), b64u_encode(r.key.bytes()), r.handoff, account.id, now);
+    return std::string("pending");
+}
+
+Outcome<std::string> approve(Context& context, Sql& sql, const std::string& origin, const std::string& kid,
+                             UnixTime now) {
+    const auto chosen = candidate(sql, origin, kid);
+    if (chosen) {
+        enter(sql, origin, *chosen, now);
+    } else if (chosen.refusal().status != 404 || !find(sql, origin)) {
+        return chosen.refusal();
+    }
+    run(sql, "UPDATE vendors SET status = 'approved' WHERE origin = :o", origin);
+    return issue(context, sql, *find(sql, origin), now);
+}
+
+Outcome<Done> suspend(Sql& sql, const std::string& origin) {
+    if (run(sql, "UPDATE vendors SET status = 'suspended' WHERE origin = :o", origin) == 0) return unknown(origin);
+    return Done{};
+}
+
+std::string last_certificate(Context& context, Sql& sql, const Vendor& v, UnixTime now) {
+    const auto row = one<std::string, Int, Int>(
+        sql, "SELECT certificate, certificate_iat, certificate_exp FROM vendors WHERE id = :i", v.id);
+    const auto& [token, iat, exp] = row.value();
+    const bool fresh = exp - now >= (exp - iat) / 2;
+    return fresh || v.status != "approved" ? token : issue(context, sql, v, now);
+}
+
+Outcome<std::string> certificate(Context& context, Sql& sql, std::string_view origin, UnixTime now) {
+    const auto vendor = find(sql, origin);
+    if (!vendor || vendor->status != "approved") return unknown(origin);
+    return last_certificate(context, sql, *vendor, now);
+}
+
+std::vector<std::string> certificates(Sql& sql, UnixTime now) {
+    std::vector<std::string> list;
+    const auto rows = all<std::string>(
+        sql, "SELECT certificate FROM vendors WHERE status = 'approved' AND certificate_exp >= :t ORDER BY origin", now);
+    for (const auto& [token] : rows) list.push_back(token);
+    return list;
+}
+
+Outcome<Done> renew_certificates(Context& context, Sql& sql, UnixTime now) {
+    const auto rows = all<std::string>(sql,
+                                       "SELECT origin FROM vendors WHERE status = 'approved' AND "
+                                       "certificate_exp - :t < (certificate_exp - certificate_iat) / 2",
+                                       now);
+    for (const auto& [origin] : rows) (void)certificate(context, sql, origin, now);
+    return Done{};
+}
+
+KeySet keys_of(Sql& sql, Int vendor, UnixTime now) {
+    std::vector<PublicKey> keys;
+    for (const auto& [x] : all<std::string>(sql, "SELECT x FROM vendor_keys WHERE vendor = :v AND until >= :t", vendor, now))
+        if (auto key = key_from(x)) keys.push_back(std::move(*key));
+    return KeySet(std::move(keys));
+}
+
+}  // namespace netpay::broker::vendors
