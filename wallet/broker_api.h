@@ -1,0 +1,79 @@
+// The broker as a customer's wallet sees it (PROTOCOL.md section 9). Answers
+// are bounded, and only addresses on the issuer's own origin are called.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/key.h"
+#include "core/money.h"
+#include "core/payword.h"
+#include "core/touchstone.h"
+#include "wallet/env.h"
+#include "wallet/failure.h"
+#include "wallet/http.h"
+#include "wallet/store.h"
+
+namespace netpay::wallet {
+
+struct Denomination {
+    Amount unit;
+    std::uint32_t n = 0;
+    Amount value() const { return unit.times(n).value_or(Amount{}); }
+};
+
+struct BrokerInfo {
+    std::string issuer, api, jwks_uri;
+    std::vector<Currency> currencies;
+    std::uint32_t max_length = 0;
+    std::vector<Denomination> denominations;
+};
+
+// What became of a purchase. A refusal is final: the coin was not sold.
+struct Purchase {
+    std::string touchstone;  // as received, verified; '' if refused
+    UnixTime expires = 0;
+    std::string refusal;
+};
+
+struct Refund {
+    bool done = false;  // false: the holder could not be reached; asked again later
+    Amount refunded;
+    std::string currency;
+};
+
+class BrokerApi {
+public:
+    BrokerApi(Transport& t, Clock& clock, Random& random, std::int64_t max_time_ms)
+        : transport_(t), clock_(clock), random_(random), max_time_ms_(max_time_ms) {}
+
+    // GET /.well-known/netpay. The issuer in it must be the one asked.
+    Outcome<BrokerInfo> discover(const std::string& issuer);
+    Outcome<Account> create_account(const BrokerInfo& info);
+    // POST topups. Returns the balance after it if the broker says it.
+    Outcome<std::map<Currency, Amount>> topup(const Account& a, const std::string& voucher);
+    Outcome<std::map<Currency, Amount>> balance(const Account& a);
+    // POST coins with the chain's salt and root; the same request again gets
+    // the same answer. `jwks` is refreshed when the broker signs by a new key.
+    Outcome<Purchase> buy(Account& a, const Coin& c, const Payword& root);
+    Outcome<Refund> give_back(const Account& a, const std::string& coin);
+
+private:
+    struct Reply {
+        int status = 0;
+        json::Document body;
+    };
+    Outcome<Reply> call(const std::string& method, const std::string& url, const Account* a, const std::string* body,
+                        HeaderList extra = {});
+    Outcome<std::string> fetch_jwks(const std::string& url);
+    Outcome<Touchstone> judge(Account& a, const std::string& token);
+
+    Transport& transport_;
+    Clock& clock_;
+    Random& random_;
+    std::int64_t max_time_ms_;
+};
+
+}  // namespace netpay::wallet
