@@ -1,0 +1,158 @@
+#include <pthread.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+
+#include "core/json.h"
+#include "mod_netpay/metrics.h"
+#include "mod_netpay/vendor.h"
+
+namespace netpay::glue {
+namespace {
+
+constexpr auto stop_wait_s = 2;                // a call to a broker may be under way; the child does not wait longer
+constexpr std::size_t vendor_file_bytes = 65536;
+
+class ErrorLog final : public custody::Log {
+public:
+    explicit ErrorLog(server_rec* s) : server_(s) {}
+    void write(Level level, const std::string& text) override {
+        const int l = level == Level::info ? APLOG_INFO : level == Level::warning ? APLOG_WARNING : APLOG_ERR;
+        ap_log_error(APLOG_MARK, l, 0, server_, "%s", text.c_str());
+    }
+
+private:
+    server_rec* server_;
+};
+
+// What netpay-redeem and other tools find in the till's directory.
+Result<bool> write_vendor_file(const Vendor& v) {
+    const std::string path = v.till.directory + "/vendor.json";
+    const std::string text = json::Object().set("vendor", v.origin).set("brokers", v.issuers).jcs() + "\n";
+    auto& disk = custody::system_disk();
+    const auto there = disk.read(path, vendor_file_bytes);
+    if (there && *there == text) return true;
+    return disk.replace(path, text);
+}
+
+class OpenCounter final : public Counter {
+public:
+    OpenCounter(const Vendor& v) : log_(v.server), clock_(custody::make_system_clock()) {}
+
+    Result<bool> open(const Vendor& v) {
+        auto till = till::Till::open(v.till);
+        if (!till) return till.error();
+        till_ = std::move(*till);
+        if (const auto written = write_vendor_file(v); !written) return written.error();
+        custody::Options o;
+        o.vendor = v.origin;
+        o.key = v.key;
+        o.brokers = v.brokers;
+        o.directory = v.till.directory;
+        o.connect_timeout_ms = v.connect_timeout_ms;
+        o.call_timeout_ms = v.call_timeout_ms;
+        o.ca_file = v.ca_file;
+        transport_ = custody::make_curl_transport(o);
+        auto keeper = custody::Keeper::make(std::move(o), *till_, *clock_, *transport_, log_);
+        if (!keeper) return keeper.error();
+        keeper_ = std::move(*keeper);
+        if (!v.cache.servers.empty()) {
+            auto cache = cache::Cache::open(v.cache, v.cache_key);
+            if (!cache) return cache.error();
+            cache_ = std::move(*cache);
+            till_->observe([c = cache_.get()](const Tag16& coin, const SpendState& state, std::uint64_t version) {
+                c->put(coin, state, version);
+            });
+        }
+        desk_.emplace(Desk{*till_, *keeper_, cache_.get(), counters(), &log_});
+        if (!start()) return {Code::limit, "the housekeeping thread cannot be started"};
+        return true;
+    }
+
+    const Desk& desk() override { return *desk_; }
+
+    void stop(bool in_signal) override {
+        stopping_.store(true);
+        if (in_signal) return;
+        wake_.notify_all();
+        timespec until{};
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += stop_wait_s;
+        if (pthread_timedjoin_np(thread_, nullptr, &until) != 0) return;
+        till_->observe({});
+        cache_.reset();
+        desk_.reset();
+        keeper_.reset();
+        till_.reset();
+    }
+
+private:
+    bool start() {
+        // Signals are for httpd's own threads.
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        // Not a std::thread: that cannot be joined with an end to the waiting.
+        const int failed = pthread_create(
+            &thread_, nullptr,
+            [](void* self) -> void* {
+                static_cast<OpenCounter*>(self)->keep_house();
+                return nullptr;
+            },
+            this);
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        return failed == 0;
+    }
+
+    void keep_house() {
+        while (!stopping_.load()) {
+            const std::uint32_t next = guarded(nullptr, 10u, [&] {
+                add_cache_counters();
+                return keeper_->housekeeping();
+            });
+            std::unique_lock lock(mutex_);
+            for (std::uint32_t tenths = next * 10; tenths && !stopping_.load(); --tenths)
+                wake_.wait_for(lock, std::chrono::milliseconds(100));
+        }
+    }
+
+    // What the cache of this process counted since the last time.
+    void add_cache_counters() {
+        auto* shared = counters();
+        if (!cache_ || !shared) return;
+        const auto now = cache_->counters();
+        shared->count(Tick::cache_hit, now.hits - seen_.hits);
+        shared->count(Tick::cache_miss, now.misses - seen_.misses);
+        shared->count(Tick::cache_rejected, now.rejected - seen_.rejected);
+        shared->count(Tick::cache_error, now.errors - seen_.errors);
+        shared->count(Tick::cache_skipped, now.skipped - seen_.skipped);
+        shared->count(Tick::cache_stored, now.stored - seen_.stored);
+        shared->count(Tick::cache_dropped, now.dropped - seen_.dropped);
+        seen_ = now;
+    }
+
+    ErrorLog log_;
+    std::unique_ptr<till::Till> till_;
+    std::unique_ptr<custody::Clock> clock_;
+    std::unique_ptr<custody::Transport> transport_;
+    std::unique_ptr<custody::Keeper> keeper_;
+    std::unique_ptr<cache::Cache> cache_;
+    std::optional<Desk> desk_;
+    pthread_t thread_{};
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::atomic<bool> stopping_{false};
+    cache::Counters seen_;  // of the cache, when they were last added to the shared ones
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Counter>> open_counter(const Vendor& vendor) {
+    auto counter = std::make_unique<OpenCounter>(vendor);
+    if (const auto opened = counter->open(vendor); !opened) return opened.error();
+    return std::unique_ptr<Counter>(std::move(counter));
+}
+
+}  // namespace netpay::glue

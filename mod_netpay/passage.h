@@ -1,0 +1,73 @@
+// What is known of one request's way through the gate. Kept at the topmost
+// request of a chain of internal redirects and subrequests, because hooks run
+// for each of them and a visitor pays once.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "mod_netpay/httpd_api.h"
+#include "mod_netpay/presented.h"
+#include "mod_netpay/refusal.h"
+#include "mod_netpay/till/till.h"
+#include "mod_netpay/vendor.h"
+
+namespace netpay::glue {
+
+struct Passage {
+    enum class Stage {
+        fresh,     // not judged yet
+        refused,
+        free,      // costs nothing, or dry run
+        reserved,  // paid for, to be settled when a 2xx leaves
+        settled,
+        replayed,
+        released,  // reserved, but the answer was none to charge for
+    };
+    Stage stage = Stage::fresh;
+    Presented presented;
+    request_rec* required = nullptr;  // the request for which `Require netpay` wanted a user
+
+    // The judgement.
+    Vendor* vendor = nullptr;
+    bool decided = false;
+    Decision decision = Decision::required;
+    Price price;
+    bool priced = false;
+    const char* user = nullptr;
+    apr_time_t latency_us = 0;
+
+    // Of a payment.
+    std::string coin;
+    till::Charge charge;
+    till::Outcome outcome;
+    bool answered = false;    // the settle filter has seen the answer begin
+    bool discarding = false;  // the answer was taken back; its rest goes nowhere
+
+    // Of a refusal.
+    std::string body, media_type;
+    bool own_body = false;    // no ErrorDocument of the operator's stands for it
+
+    bool let_in() const {
+        return stage == Stage::free || stage == Stage::reserved || stage == Stage::settled || stage == Stage::replayed;
+    }
+    void decide(Decision d) {
+        decided = true;
+        decision = d;
+    }
+};
+
+// The request that a client sent, above subrequests and internal redirects.
+request_rec* topmost(request_rec* r);
+
+// The passage of r's chain, or null if none was begun.
+Passage* passage_of(request_rec* r);
+Passage& begin_passage(request_rec* r);
+
+// Gives a reservation back that was not settled. Harmless otherwise.
+void release(Passage& p);
+
+// Whether r is an ErrorDocument, or part of one: its answer is not sold.
+bool in_error_document(const request_rec* r);
+
+}  // namespace netpay::glue

@@ -1,0 +1,94 @@
+#include "mod_netpay/paywall.h"
+
+#include <mod_core.h>
+
+#include "mod_netpay/accept.h"
+#include "mod_netpay/offer.h"
+#include "mod_netpay/page.h"
+#include "core/json.h"
+
+namespace netpay::glue {
+namespace {
+
+ap_filter_rec_t* filter_handle = nullptr;
+
+// Replaces whatever the answer's first brigade holds by the refusal's body.
+apr_status_t paywall_filter(ap_filter_t* f, apr_bucket_brigade* bb) {
+    auto* p = static_cast<Passage*>(f->ctx);
+    request_rec* r = f->r;
+    if (!p) {  // the body is out; what follows is the canned one
+        apr_brigade_cleanup(bb);
+        return APR_SUCCESS;
+    }
+    f->ctx = nullptr;
+    apr_brigade_cleanup(bb);
+    ap_set_content_type(r, p->media_type.c_str());
+    ap_set_content_length(r, static_cast<apr_off_t>(p->body.size()));
+    const char* body = pool_string(r->pool, p->body);
+    auto* alloc = r->connection->bucket_alloc;
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(body, p->body.size(), r->pool, alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
+    return ap_pass_brigade(f->next, bb);
+}
+
+// Whether the operator has an answer of his own for the status. One that lies
+// at another URL would turn the 402 into a redirect, and is set aside.
+bool operator_answers(request_rec* r, int status) {
+    const char* document = ap_response_code_string(r, ap_index_of_response(status));
+    if (!document) return false;
+    if (!ap_is_url(document)) return true;
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "ErrorDocument %d %s would turn the answer into a redirect and is not used",
+                  status, document);
+    ap_custom_response(r, status, "\"Payment required");
+    return false;
+}
+
+std::string page_for(request_rec* r, const Passage& p, const std::string& problem) {
+    const auto doc = json::Document::parse(problem);
+    const request_rec* top = topmost(r);
+    const char* realm = ap_auth_name(r);
+    PaywallText t;
+    t.vendor = p.vendor ? std::string_view(p.vendor->origin) : "";
+    t.realm = realm ? std::string_view(realm) : t.vendor;
+    t.price = p.priced ? p.price.amount.pretty(p.price.currency) : "";
+    t.target = origin_form(top->unparsed_uri ? top->unparsed_uri : "/");
+    t.title = doc ? doc->root().string("title").value_or("") : "";
+    t.detail = doc ? doc->root().string("detail").value_or("") : "";
+    return render_paywall(t);
+}
+
+}  // namespace
+
+void set_refusal(request_rec* r, Passage& p, const Refusal& refusal, const std::vector<std::string>& challenges) {
+    auto* h = r->err_headers_out;
+    apr_table_setn(h, "Cache-Control", "no-store");
+    for (const auto& c : challenges) apr_table_addn(h, "WWW-Authenticate", pool_string(r->pool, c));
+    if (refusal.status == HTTP_PAYMENT_REQUIRED)
+        apr_table_setn(h, "Vary", "Accept, Authorization, Accept-Payment, Payment-Authorization");
+    if (refusal.retry_after_s)
+        apr_table_setn(h, "Retry-After", apr_itoa(r->pool, static_cast<int>(refusal.retry_after_s)));
+    p.body = problem_body(refusal);
+    p.media_type = "application/problem+json";
+    if (refusal.status == HTTP_PAYMENT_REQUIRED && prefers_html(field(r->headers_in, "Accept"))) {
+        p.body = page_for(r, p, p.body);
+        p.media_type = "text/html; charset=utf-8";
+    }
+    p.own_body = !operator_answers(r, refusal.status);
+}
+
+void insert_paywall(request_rec* r) {
+    Passage* p = passage_of(r);
+    if (p && p->stage == Passage::Stage::refused && p->own_body && !p->body.empty())
+        ap_add_output_filter_handle(filter_handle, p, r, r->connection);
+}
+
+void register_paywall_filter() {
+    filter_handle = ap_register_output_filter(
+        "NETPAY_PAYWALL",
+        [](ap_filter_t* f, apr_bucket_brigade* bb) {
+            return guarded(f->r, apr_status_t{AP_FILTER_ERROR}, [&] { return paywall_filter(f, bb); });
+        },
+        nullptr, AP_FTYPE_RESOURCE);
+}
+
+}  // namespace netpay::glue

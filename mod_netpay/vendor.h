@@ -1,0 +1,52 @@
+// A vendor as this server sells for it: what the configuration says, made
+// ready in the parent, and what each child opens for itself.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/key.h"
+#include "mod_netpay/custody/custody.h"
+#include "mod_netpay/httpd_api.h"
+#include "mod_netpay/offer.h"
+#include "mod_netpay/purchase.h"
+#include "mod_netpay/till/till.h"
+
+namespace netpay::glue {
+
+class Counter;  // what a child opens: till, keeper, cache and their threads
+
+// Everything servers of one till have in common. Made in post_config, as long
+// as the configuration; children inherit it over fork().
+struct Vendor {
+    std::string origin;
+    std::vector<std::string> issuers;
+    std::shared_ptr<const SigningKey> key;
+    std::vector<custody::Broker> brokers;
+    std::string ca_file;
+    std::uint32_t connect_timeout_ms = 1000, call_timeout_ms = 3000;
+    till::Options till;
+    cache::Options cache;             // without servers: none
+    std::unique_ptr<ChallengeSecrets> secrets;
+    Secret cache_key;                 // authenticates the copies; derived from the vendor's key
+    server_rec* server = nullptr;     // the first that sells for it, for messages
+
+    Counter* counter = nullptr;       // in a child; null: it could not be opened
+};
+
+// The open counter of a vendor in this child.
+class Counter {
+public:
+    virtual ~Counter() = default;
+    virtual const Desk& desk() = 0;
+    // At the end of a child. in_signal: perhaps inside a signal handler, where
+    // nothing may be freed, locked or waited for; else no request is under way.
+    virtual void stop(bool in_signal) = 0;
+};
+
+// Opens till, keeper and cache and starts their threads. Called in the child,
+// as the User of httpd. Errors name the file and what is wrong.
+Result<std::unique_ptr<Counter>> open_counter(const Vendor& vendor);
+
+}  // namespace netpay::glue
