@@ -49,7 +49,6 @@ struct Metrics::Impl {
                                          .Add({});
     Family<Counter>& refused = counter("netpay_broker_refused_total", "Refused for want of room, by what ran out.");
     Counter& accounts = counter("netpay_broker_accounts_total", "Accounts opened.").Add({});
-    Counter& minted = counter("netpay_broker_vouchers_minted_total", "Vouchers minted by this process.").Add({});
     Family<Counter>& vouchers = counter("netpay_broker_vouchers_redeemed_total", "Vouchers redeemed.");
     Family<Counter>& voucher_money =
         counter("netpay_broker_vouchers_redeemed_micro_total", "Value of redeemed vouchers, in micro-units.");
@@ -62,7 +61,7 @@ struct Metrics::Impl {
     Family<Counter>& rejected = counter("netpay_broker_claims_rejected_total", "Claims rejected, by reason.");
     Family<Counter>& credited = counter("netpay_broker_credited_micro_total", "Credited to vendors, in micro-units.");
     Family<Counter>& custody = counter("netpay_broker_custody_total", "Custody calls, by call and outcome.");
-    Family<Counter>& vendors = counter("netpay_broker_vendor_events_total", "What happened to vendors.");
+    Counter& vendors = counter("netpay_broker_vendors_registered_total", "Registrations taken from vendors.").Add({});
 };
 
 namespace {
@@ -84,7 +83,6 @@ void Metrics::connection_opened() { impl_->connections.Increment(); }
 void Metrics::connection_closed() { impl_->connections.Decrement(); }
 void Metrics::refused(std::string_view why) { impl_->refused.Add({{"why", std::string(why)}}).Increment(); }
 void Metrics::account_opened() { impl_->accounts.Increment(); }
-void Metrics::vouchers_minted(std::uint64_t count) { impl_->minted.Increment(as_double(count)); }
 
 void Metrics::voucher_redeemed(const Currency& cur, Amount amount) {
     impl_->vouchers.Add(cur_label(cur)).Increment();
@@ -116,7 +114,7 @@ void Metrics::custody(std::string_view call, std::string_view outcome) {
     impl_->custody.Add({{"call", std::string(call)}, {"outcome", std::string(outcome)}}).Increment();
 }
 
-void Metrics::vendor_event(std::string_view what) { impl_->vendors.Add({{"event", std::string(what)}}).Increment(); }
+void Metrics::vendor_registered() { impl_->vendors.Increment(); }
 
 std::string Metrics::text() const { return prometheus::TextSerializer().Serialize(impl_->registry.Collect()); }
 

@@ -26,7 +26,6 @@ public:
 
     // Domain. All are safe from several threads.
     void account_opened();
-    void vouchers_minted(std::uint64_t count);
     void voucher_redeemed(const Currency& cur, Amount amount);
     void coin_sold(const Currency& cur, Amount unit, std::uint32_t n);  // counts coin, units and money
     void coin_returned(const Currency& cur, Amount refunded);
@@ -34,7 +33,7 @@ public:
     void claims_rejected(std::string_view reason, std::uint64_t count);  // a reason of PROTOCOL.md section 8
     void credited(const Currency& cur, Amount amount);
     void custody(std::string_view call, std::string_view outcome);  // "acquire","renew","transfer"; "granted","held","unknown","gone","refused"
-    void vendor_event(std::string_view what);  // "registered", "suspended"
+    void vendor_registered();
 
     std::string text() const;  // text/plain; version=0.0.4
 

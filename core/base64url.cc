@@ -4,15 +4,19 @@ namespace netpay {
 namespace {
 
 constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-constexpr std::uint8_t bad = 0xff;
 
-constexpr std::array<std::uint8_t, 256> make_table() {
-    std::array<std::uint8_t, 256> t{};
+// What a character contributes to the 24 bits of its group, by its place in
+// the group; `bad` for one that is not of the alphabet. A credential is decoded
+// for every page, and this takes half the time of putting six bits together.
+constexpr std::uint32_t bad = 1u << 24;
+using Table = std::array<std::uint32_t, 256>;
+constexpr Table make_table(int shift) {
+    Table t{};
     for (auto& e : t) e = bad;
-    for (std::uint8_t i = 0; i < 64; ++i) t[static_cast<unsigned char>(alphabet[i])] = i;
+    for (std::uint32_t i = 0; i < 64; ++i) t[static_cast<unsigned char>(alphabet[i])] = i << shift;
     return t;
 }
-constexpr auto table = make_table();
+constexpr Table place[4] = {make_table(18), make_table(12), make_table(6), make_table(0)};
 
 // Length of what n characters stand for; nullopt for the impossible 4k + 1.
 std::optional<std::size_t> decoded_size(std::size_t n) {
@@ -46,31 +50,25 @@ std::string b64u_encode(std::string_view in) {
 bool b64u_decode_into(std::string_view text, std::uint8_t* out, std::size_t n) {
     const auto size = decoded_size(text.size());
     if (!size || *size != n) return false;
-    auto six = [&](std::size_t i) { return table[static_cast<unsigned char>(text[i])]; };
-    std::size_t i = 0;
-    std::uint8_t any = 0;  // collects the mark of a bad character; valid values stay below 64
-    for (; i + 4 <= text.size(); i += 4) {
-        const std::uint8_t a = six(i), b = six(i + 1), c = six(i + 2), d = six(i + 3);
-        any |= a | b | c | d;
-        *out++ = static_cast<std::uint8_t>(a << 2 | b >> 4);
-        *out++ = static_cast<std::uint8_t>(b << 4 | c >> 2);
-        *out++ = static_cast<std::uint8_t>(c << 6 | d);
+    const auto* in = reinterpret_cast<const unsigned char*>(text.data());
+    const auto* const whole = in + text.size() / 4 * 4;
+    std::uint32_t any = 0;  // collects the mark of a bad character
+    for (; in != whole; in += 4) {
+        const std::uint32_t v = place[0][in[0]] | place[1][in[1]] | place[2][in[2]] | place[3][in[3]];
+        any |= v;
+        *out++ = static_cast<std::uint8_t>(v >> 16);
+        *out++ = static_cast<std::uint8_t>(v >> 8);
+        *out++ = static_cast<std::uint8_t>(v);
     }
-    const std::size_t rest = text.size() - i;
+    const std::size_t rest = text.size() % 4;
     if (rest >= 2) {
-        const std::uint8_t a = six(i), b = six(i + 1);
-        any |= a | b;
-        *out++ = static_cast<std::uint8_t>(a << 2 | b >> 4);
-        if (rest == 3) {
-            const std::uint8_t c = six(i + 2);
-            any |= c;
-            *out++ = static_cast<std::uint8_t>(b << 4 | c >> 2);
-            if (c & 0x03) return false;
-        } else if (b & 0x0f) {
-            return false;
-        }
+        const std::uint32_t v = place[0][in[0]] | place[1][in[1]] | (rest == 3 ? place[2][in[2]] : 0);
+        any |= v;
+        *out++ = static_cast<std::uint8_t>(v >> 16);
+        if (rest == 3) *out = static_cast<std::uint8_t>(v >> 8);
+        if (v & (rest == 3 ? 0xffu : 0xffffu)) return false;  // bits that stand for nothing
     }
-    return any < 64;
+    return any < bad;
 }
 
 std::optional<std::string> b64u_decode(std::string_view text) {

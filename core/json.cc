@@ -148,7 +148,7 @@ Result<Document> Document::parse(std::string_view text) {
     // The NUL that ends the text, and room for the last of the parser's reads of sixteen bytes.
     constexpr std::size_t behind = 32;
     d.text_ = std::make_unique_for_overwrite<char[]>(text.size() + behind);
-    std::memcpy(d.text_.get(), text.data(), text.size());
+    text.copy(d.text_.get(), text.size());  // unlike memcpy, an empty view may be null
     std::memset(d.text_.get() + text.size(), 0, behind);
     rapidjson::InsituStringStream in(d.text_.get());
     rapidjson::Reader reader;

@@ -155,6 +155,7 @@ const char* set_till(cmd_parms* cmd, void*, int argc, char* const argv[]) {
     return setting(cmd, [&](ServerConfig& c) -> const char* {
         if (argc < 1) return wrong(cmd, "a directory is needed, like NetPayTill /var/lib/netpay/news");
         c.till_directory = path(cmd, argv[0]);
+        while (c.till_directory.size() > 1 && c.till_directory.ends_with('/')) c.till_directory.pop_back();
         struct stat st {};
         if (::stat(c.till_directory.c_str(), &st) == 0 && !S_ISDIR(st.st_mode))
             return wrong(cmd, c.till_directory + " is not a directory: name one for this vendor alone; it is made if it is not there");

@@ -183,13 +183,26 @@ void export_payment(request_rec* r, const Passage& p) {
     set_environment(r, "NETPAY_BALANCE", std::to_string(p.outcome.revealed - p.outcome.spent - units));
 }
 
-// r's way through the gate, where it begins or goes on from an earlier request of its chain.
+// Whether the look-up r is free as well, once its visitor was let in for nothing.
+// One inside another is not asked: it would look itself up without end.
+bool free_too(request_rec* r, Passage& p) {
+    if (p.stage != Passage::Stage::free || p.looking) return false;
+    if (dir_config(r).dry_run.value_or(false)) return true;
+    p.looking = true;
+    const auto price = price_of(r);
+    p.looking = false;
+    return price && price->free();
+}
+
+// r's way through the gate, where it begins or goes on from an earlier request
+// of its chain. Who paid, paid for what httpd makes of the request; who was let
+// in for nothing has still to pay where that leads to something sold.
 int pass_gate(request_rec* r, Passage& p) {
     if (in_error_document(r)) {
         r->user = apr_pstrdup(r->pool, "netpay:error-document");
         return OK;
     }
-    if (!p.let_in()) {
+    if (!p.paid_for() && !(r->main && free_too(r, p))) {
         if (r->main) {
             // A look-up, perhaps for a listing, perhaps for the page that will
             // be served: nothing is charged for asking. Whoever runs it meets
@@ -207,7 +220,7 @@ int pass_gate(request_rec* r, Passage& p) {
 }
 
 bool owes(request_rec* r, const Passage* p) {
-    return apr_table_get(r->notes, lookup_note) && !(p && p->let_in()) && !in_error_document(r);
+    return apr_table_get(r->notes, lookup_note) && !(p && p->paid_for()) && !in_error_document(r);
 }
 
 // Handlers that write past the output filters, where nothing could be settled.

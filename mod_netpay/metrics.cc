@@ -3,6 +3,7 @@
 #include <apr_shm.h>
 
 #include <cstring>
+#include <memory>
 
 #include "mod_netpay/text.h"
 
@@ -19,23 +20,32 @@ struct Retained {
 
 Counters* mapped = nullptr;
 
+// apr_shm puts a size of its own before the memory, which leaves it aligned to
+// that; the counters want a cache line.
+constexpr std::size_t room = sizeof(Counters) + alignof(Counters);
+
+void* aligned(void* base) {
+    std::size_t space = room;
+    return std::align(alignof(Counters), sizeof(Counters), base, space);
+}
+
 }  // namespace
 
 bool make_counters(server_rec* s) {
     auto* kept = static_cast<Retained*>(ap_retained_data_get(retained_key));
     if (!kept) kept = static_cast<Retained*>(ap_retained_data_create(retained_key, sizeof(Retained)));
-    if (!kept->shm || kept->layout != Counters::layout || apr_shm_size_get(kept->shm) < sizeof(Counters)) {
+    if (!kept->shm || kept->layout != Counters::layout || apr_shm_size_get(kept->shm) < room) {
         apr_shm_t* shm = nullptr;
-        const auto rv = apr_shm_create(&shm, sizeof(Counters), nullptr, s->process->pool);
+        const auto rv = apr_shm_create(&shm, room, nullptr, s->process->pool);
         if (rv != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, "mod_netpay: no shared memory for the counters");
             return false;
         }
-        std::memset(apr_shm_baseaddr_get(shm), 0, sizeof(Counters));
+        std::memset(apr_shm_baseaddr_get(shm), 0, room);
         kept->shm = shm;
         kept->layout = Counters::layout;
     }
-    mapped = static_cast<Counters*>(apr_shm_baseaddr_get(kept->shm));
+    mapped = static_cast<Counters*>(aligned(apr_shm_baseaddr_get(kept->shm)));
     return true;
 }
 

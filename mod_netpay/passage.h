@@ -35,6 +35,7 @@ struct Passage {
     Price price;
     bool priced = false;
     const char* user = nullptr;
+    bool looking = false;     // the price of a look-up is being found
     apr_time_t latency_us = 0;
 
     // Of a payment.
@@ -48,9 +49,8 @@ struct Passage {
     std::string body, media_type;
     bool own_body = false;    // no ErrorDocument of the operator's stands for it
 
-    bool let_in() const {
-        return stage == Stage::free || stage == Stage::reserved || stage == Stage::settled || stage == Stage::replayed;
-    }
+    bool paid_for() const { return stage == Stage::reserved || stage == Stage::settled || stage == Stage::replayed; }
+    bool let_in() const { return stage == Stage::free || paid_for(); }
     void decide(Decision d) {
         decided = true;
         decision = d;

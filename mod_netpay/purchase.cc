@@ -13,11 +13,12 @@ using custody::Taken;
 using till::Answer;
 using till::Outcome;
 
+constexpr const char* unknown_coin = "This vendor does not know the coin: a touchstone that verifies is needed.";
+
 Refusal not_taken(const Acquired& a, const SpendRules& rules) {
     switch (a.taken) {
         case Taken::touchstone:
-            return refuse::verification_failed(Decision::touchstone,
-                                               "This vendor does not know the coin: a touchstone that verifies is needed.");
+            return refuse::verification_failed(Decision::touchstone, unknown_coin);
         case Taken::expired:
             return refuse::verification_failed(Decision::expired, "The coin is past its last day.");
         case Taken::broker:
@@ -58,8 +59,10 @@ std::optional<Refusal> dearer_than_accepted(const Desk& d, const PaymentPayload&
         if (const auto claims = jws::peek(*payload.touchstone))
             if (const auto u = claims->root().uint("unit")) unit = Amount::from(*u);
     }
-    const auto units = unit && unit->micro() ? units_for(charge.price, *unit) : std::nullopt;
-    const std::uint32_t needed = spent + units.value_or(0);
+    if (!unit || !unit->micro())
+        return refuse::verification_failed(Decision::touchstone, unknown_coin);
+    const auto units = units_for(charge.price, *unit);
+    const std::uint32_t needed = spent + units.value_or(limits::max_chain + 1);
     return refuse::insufficient(payload.coin, spent, revealed, needed,
                                 "The price is higher than the most this payment allows.");
 }

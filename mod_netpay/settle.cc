@@ -31,9 +31,9 @@ std::string strict_cache_control(std::string_view said) {
 }
 
 void protect_from_caches(request_rec* r) {
-    std::string said(field(r->headers_out, "Cache-Control"));
-    const auto always = field(r->err_headers_out, "Cache-Control");
-    if (!always.empty()) said.append(",").append(always);
+    std::string said;
+    for (const auto* fields : {r->headers_out, r->err_headers_out})
+        if (const char* values = apr_table_getm(r->pool, fields, "Cache-Control")) said.append(values).append(",");
     apr_table_unset(r->err_headers_out, "Cache-Control");
     apr_table_unset(r->headers_out, "Expires");
     apr_table_unset(r->err_headers_out, "Expires");

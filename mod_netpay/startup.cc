@@ -111,8 +111,8 @@ std::string faults(const ServerConfig& c) {
         if (!b.ca.empty()) ca = b.ca;
         if (b.keys.empty()) continue;
         const auto keys = KeySet::parse(read_text(b.keys));
-        if (!keys) return b.keys + " is not a JWK set: " + keys.error().detail;
-        if (keys->empty()) return b.keys + " holds no Ed25519 key";
+        if (!keys) return "NetPayBroker " + b.issuer + ": " + b.keys + " is not a JWK set (the broker's jwks_uri answers one): " + keys.error().detail;
+        if (keys->empty()) return "NetPayBroker " + b.issuer + ": " + b.keys + " holds no Ed25519 key";
     }
     return {};
 }
@@ -168,6 +168,10 @@ bool check_server(server_rec* s, std::map<std::string, const ServerConfig*>& til
     const auto [it, first] = tills.emplace(c.till_directory, &c);
     if (!first && !same_vendor(c, *it->second))
         return refuse("NetPayTill " + c.till_directory + " is also the till of " + it->second->vendor_place.str() + " with another vendor, key, secret or broker: give each its own directory");
+    // The broker leaves a coin with the vendor, not with a till: in two of them it would be spent twice.
+    for (const auto& [directory, other] : tills)
+        if (other->vendor == c.vendor && directory != c.till_directory)
+            return refuse("NetPayTill " + c.till_directory + " is a second till: at " + other->vendor_place.str() + " this vendor has " + directory + "; name one and the same, or every coin could be spent in both");
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <soci/soci.h>
 
 #include "core/base64url.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "core/origin.h"
 
@@ -251,6 +252,7 @@ Outcome<Export> make_export(Store& store, const std::vector<std::string>& names,
             text += coin_line(store, c) + "\n";
             out.coins.push_back(c.coin);
         }
+        text += json::Object().set("sha256", b64u_encode(sha256(text))).jcs() + "\n";
         out.text = Secret(text);
         cleanse(text.data(), text.size());
         return out;
@@ -268,7 +270,8 @@ namespace {
 
 Outcome<Imported> import_lines(Store& store, std::string_view text, bool restore) {
     Imported out;
-    bool first = true;
+    const std::string_view whole = text;
+    bool first = true, ended = false;
     while (!text.empty()) {
         const auto end = text.find('\n');
         const auto line = text.substr(0, end);
@@ -281,6 +284,13 @@ Outcome<Imported> import_lines(Store& store, std::string_view text, bool restore
         }
         const auto doc = json::Document::parse(line);
         if (!doc || !doc->root().is_object()) return broken("a line that is not JSON");
+        if (ended) return broken("there is more after its end");
+        if (const auto digest = doc->root().string("sha256")) {
+            const auto before = whole.substr(0, static_cast<std::size_t>(line.data() - whole.data()));
+            if (*digest != b64u_encode(sha256(before))) return broken("it is damaged");
+            ended = true;
+            continue;
+        }
         const auto* coin = doc->root().object("coin");
         const auto* account = doc->root().object("account");
         if (!coin && !account) return broken("a line that is neither coin nor account");
@@ -288,6 +298,7 @@ Outcome<Imported> import_lines(Store& store, std::string_view text, bool restore
         if (!done) return done.failure();
     }
     if (first) return broken("it is empty");
+    if (!ended) return broken("its end is missing");
     return out;
 }
 

@@ -13,7 +13,8 @@
 
 namespace netpay::wallet {
 
-// One JSON document a line: a head, then accounts and coins.
+// One JSON document a line: a head, accounts, coins, and the SHA-256 of all
+// before it, so that half a file or a damaged one is not taken for the whole.
 struct Export {
     Secret text;
     std::vector<std::string> coins;

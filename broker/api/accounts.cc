@@ -6,7 +6,8 @@
 namespace netpay::broker::api {
 namespace {
 
-Outcome<Response> open_account(Broker b, Request&) {
+Outcome<Response> open_account(Broker b, Request& request) {
+    if (auto good = empty_or_json(request); !good) return good.refusal();
     auto opened = b.store.write(
         [&](Sql& sql) { return accounts::open_account(sql, b.context.random, b.context.clock.now()); });
     if (!opened) return opened.refusal();

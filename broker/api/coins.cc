@@ -85,6 +85,7 @@ Response answer(const custody::Returned& returned) {
 Outcome<Response> give_back(Broker b, Request& request) {
     const auto account = signed_in(b, request);
     if (!account) return account.refusal();
+    if (auto good = empty_or_json(request); !good) return good.refusal();
     const auto returned = b.store.write([&](Sql& sql) {
         return custody::give_back(b.context, sql, *account, request.params["coin"], b.context.clock.now());
     });

@@ -1,4 +1,6 @@
 // POST /redemptions (PROTOCOL.md section 8).
+#include <algorithm>
+
 #include "broker/api/resource.h"
 #include "broker/redeem/redemption.h"
 
@@ -45,7 +47,12 @@ private:
 
 bool is_ndjson(const Request& request) {
     const auto type = request.header("content-type").value_or("");
-    return type.substr(0, type.find(';')) == "application/x-ndjson";
+    constexpr std::string_view ndjson = "application/x-ndjson";
+    auto name = type.substr(0, type.find(';'));
+    while (!name.empty() && (name.back() == ' ' || name.back() == '\t')) name.remove_suffix(1);
+    // Names of media types are case-insensitive (RFC 9110 section 8.3.1).
+    return std::equal(name.begin(), name.end(), ndjson.begin(), ndjson.end(),
+                      [](char a, char b) { return a == b || (a >= 'A' && a <= 'Z' && a - 'A' + 'a' == b); });
 }
 
 bool is_coded(const Request& request) {

@@ -33,6 +33,12 @@ Outcome<json::Document> json_body(const Request& request) {
     return std::move(*doc);
 }
 
+Outcome<Done> empty_or_json(const Request& request) {
+    if (request.body.empty()) return Done{};
+    if (const auto body = json_body(request); !body) return body.refusal();
+    return Done{};
+}
+
 Refusal missing(std::string_view member, std::string_view what) {
     return {400, "malformed-request", "A member is missing or of the wrong type",
             "\"" + std::string(member) + "\" has to be " + std::string(what) + "."};

@@ -34,6 +34,8 @@ Handler handler(Broker broker, Resource resource);
 
 // The body as a JSON object. Refuses with 400 malformed-json.
 Outcome<json::Document> json_body(const Request& request);
+// For calls that need no body: one that is sent has to be a JSON object.
+Outcome<Done> empty_or_json(const Request& request);
 Refusal missing(std::string_view member, std::string_view what);  // 400 malformed-request
 
 // The account of the bearer token. Refuses with 401.

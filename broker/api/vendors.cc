@@ -46,7 +46,7 @@ Outcome<Response> enrol(Broker b, Request& request) {
     const auto status = b.store.write(
         [&](Sql& sql) { return vendors::enrol(sql, b.context.options, *account, *registration, now); });
     if (!status) return status.refusal();
-    b.context.metrics.vendor_event("registered");
+    b.context.metrics.vendor_registered();
     b.context.log.info("vendor_registered", json::Object().set("origin", registration->origin).set("kid", registration->key.kid()));
     return Response::json(202, json::Object().set("origin", registration->origin).set("status", *status));
 }

@@ -33,9 +33,11 @@ bool is_address(const std::string& text) {
     return inet_pton(AF_INET, text.c_str(), a.data()) == 1 || inet_pton(AF_INET6, text.c_str(), a.data()) == 1;
 }
 
-bool is_json(const Head& head) {
+// PROTOCOL.md asks no Content-Type of a JSON call, so a body without one is
+// taken for what the call takes; another type is a mistake worth naming.
+bool may_be_json(const Head& head) {
     const auto i = head.headers.find("content-type");
-    if (i == head.headers.end()) return false;
+    if (i == head.headers.end()) return true;
     return lower(trim(std::string_view(i->second).substr(0, i->second.find(';')))) == "application/json";
 }
 
@@ -74,7 +76,7 @@ std::optional<Response> body_refused(const Head& head, const Route& route) {
     if (head.content_length.value_or(0) > route.limits.body_bytes)
         return Response::problem(413, "body-too-large", "The body is too large",
                                  "at most " + std::to_string(route.limits.body_bytes) + " bytes are accepted here");
-    if (route.handler && head.has_body() && !is_json(head))
+    if (route.handler && head.has_body() && !may_be_json(head))
         return with(Response::problem(415, "media-type", "The body is not JSON",
                                       "send it with Content-Type: application/json"),
                     "Accept", "application/json");

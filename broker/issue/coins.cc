@@ -155,10 +155,10 @@ Outcome<Sold> sell(Context& context, Sql& sql, const accounts::Account& account,
 Outcome<Sold> buy(Context& context, Store& store, const accounts::Account& account, std::string_view token,
                   const Purchase& p, UnixTime now) {
     const auto price = price_of(context.options, p.terms);
-    if (!price) return price.refusal();
     // Hashed before the store is locked: a long chain takes 60 ms.
     const Made made = p.chain ? Made{p.chain->salt, p.chain->root, std::nullopt, {}}
-                              : make(context.random, token, p.terms.n);
+                      : price ? make(context.random, token, p.terms.n)
+                              : Made{};
     auto sold = store.write([&](Sql& sql) -> Outcome<Sold> {
         if (const auto before = answered(sql, account.id, p, now)) {
             if (before->body != b64u_encode(p.body)) return key_reused();
@@ -169,6 +169,8 @@ Outcome<Sold> buy(Context& context, Store& store, const accounts::Account& accou
             remember(sql, account.id, p, coin->id, made.nonce, now);
             return answer_again(sql, coin->id, {}, token);
         }
+        // Only now: what was sold is answered again also after the broker has stopped offering it.
+        if (!price) return price.refusal();
         return sell(context, sql, account, p, made, *price, now);
     });
     if (sold && !sold->again) context.metrics.coin_sold(p.terms.currency, p.terms.unit, p.terms.n);

@@ -141,6 +141,32 @@ void check_currency(Sql& sql, const std::string& cur, const LedgerTotals& t, std
            booked(sql, "topup", cur), faults);
 }
 
+Int balances_like(Sql& sql, const char* names, const std::string& cur) {
+    return number(sql, "SELECT COALESCE(SUM(balance), 0) FROM ledger_accounts WHERE name LIKE :n AND cur = :c", names, cur);
+}
+
+// Every kind of account as a whole: money in an account that no record speaks
+// of shows here, even where the movement that brought it there balances.
+void check_kinds(Sql& sql, const std::string& cur, std::vector<std::string>& faults) {
+    expect(cur + ": cash", number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE cur = :c", cur),
+           ledger_balance(sql, cash, cur), faults);
+    expect(cur + ": vouchers unused",
+           number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE used = 0 AND cur = :c", cur),
+           ledger_balance(sql, vouchers_outstanding, cur), faults);
+    expect(cur + ": all customers",
+           number(sql,
+                  "SELECT COALESCE(SUM(q.amount), 0) FROM (SELECT cur, amount FROM vouchers WHERE used > 0 "
+                  "UNION ALL SELECT cur, unit * (refunded - n) FROM coins) q WHERE q.cur = :c",
+                  cur),
+           balances_like(sql, "customer:%", cur), faults);
+    expect(cur + ": all vendors",
+           number(sql,
+                  "SELECT COALESCE(SUM(e.credited * c.unit), 0) FROM epochs e JOIN coins c ON c.id = e.coin "
+                  "WHERE c.cur = :c",
+                  cur),
+           balances_like(sql, "vendor:%", cur), faults);
+}
+
 // What each vendor was credited, by whether its epochs have ended.
 void check_vendors(Sql& sql, std::vector<std::string>& faults) {
     const char* credited =
@@ -182,6 +208,7 @@ LedgerReport check(Sql& sql) {
         }
         const auto totals = totals_of(sql, cur);
         check_currency(sql, cur, totals, report.faults);
+        check_kinds(sql, cur, report.faults);
         report.totals.emplace(*currency, totals);
     }
     check_vendors(sql, report.faults);

@@ -51,6 +51,11 @@ bool too_many(Sql& sql, Int account, const std::string& origin) {
            waiting_registrations;
 }
 
+Refusal several_keys() {
+    return {409, "several-keys", "Several keys are known for that origin",
+            "Find out which is the vendor's own, then name its kid; `vendor list` shows them."};
+}
+
 struct Candidate {
     std::string kid, x, handoff;
     Int account;
@@ -68,14 +73,18 @@ Outcome<Candidate> candidate(Sql& sql, const std::string& origin, const std::str
     }
     if (!newest)
         return Refusal{404, "unknown-vendor", "Nothing to approve", "There is no registration of " + origin + "."};
-    if (kids.size() > 1)
-        return Refusal{409, "several-keys", "Several keys were registered for that origin",
-                       "Find out which is the vendor's own, then name its kid; `vendor list` shows them."};
+    if (kids.size() > 1) return several_keys();
     return *newest;
 }
 
 Certificate certificate_for(const Options& options, const Vendor& v, PublicKey key, UnixTime now) {
     return {options.issuer, v.origin, std::move(key), v.handoff, now, now + options.certificate_days * day_s};
+}
+
+// Whether approving without naming a key would put another one in the place
+// of the vendor's: anybody may register a key for any origin.
+bool replaces_key(const std::optional<Vendor>& vendor, const Candidate& c, const std::string& named) {
+    return vendor && named.empty() && c.kid != vendor->kid;
 }
 
 // Signs a new certificate over the vendor's current key and keeps it.
@@ -141,9 +150,11 @@ Outcome<std::string> enrol(Sql& sql, const Options& options, const accounts::Acc
 Outcome<std::string> approve(Context& context, Sql& sql, const std::string& origin, const std::string& kid,
                              UnixTime now) {
     const auto chosen = candidate(sql, origin, kid);
+    const auto vendor = find(sql, origin);
     if (chosen) {
+        if (replaces_key(vendor, *chosen, kid)) return several_keys();
         enter(sql, origin, *chosen, now);
-    } else if (chosen.refusal().status != 404 || !find(sql, origin)) {
+    } else if (chosen.refusal().status != 404 || !vendor || (!kid.empty() && kid != vendor->kid)) {
         return chosen.refusal();
     }
     run(sql, "UPDATE vendors SET status = 'approved' WHERE origin = :o", origin);

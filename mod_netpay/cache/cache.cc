@@ -209,15 +209,16 @@ std::optional<Copy> Memcached::get(const Tag16& coin) {
 // ---------------------------------------------------------------- writing
 
 void Memcached::put(const Tag16& coin, const SpendState& s, std::uint64_t version) {
-    bool first = false;
+    bool wake = false;
     {
         const std::lock_guard lock(queue_mutex_);
         const auto at = queue_.find(coin);
-        if (at == queue_.end() && queue_.size() >= options_.queue) {
+        const bool added = at == queue_.end();
+        if (added && queue_.size() >= options_.queue) {
             ++dropped_;
             return;
         }
-        Copy& c = at == queue_.end() ? queue_[coin] : at->second;
+        Copy& c = added ? queue_[coin] : at->second;
         if (c.version > version) return;
         c.spent = s.spent;
         c.revealed = s.revealed;
@@ -229,9 +230,9 @@ void Memcached::put(const Tag16& coin, const SpendState& s, std::uint64_t versio
         c.lease = s.lease;
         c.version = version;
         c.written = static_cast<UnixTime>(time(nullptr));
-        first = queue_.size() == 1;
+        wake = added && queue_.size() == 1;  // a coin that pays again while it waits wakes nobody
     }
-    if (first) wake_.notify_one();
+    if (wake) wake_.notify_one();
 }
 
 // The first letter of a batch to a server waits for the answer, so that a

@@ -65,9 +65,9 @@ struct Options {
     std::string vendor;                    // origin; part of what is hashed into keys
     std::uint32_t timeout_ms = 100;        // for connecting, sending and an answer, each
     std::uint32_t life_s = 86400;          // how long the servers keep a copy
-    std::uint32_t queue = 4096;            // coins waiting to be written; more are dropped
-    std::uint32_t batch_ms = 150;          // copies wait so long: a coin that pays often is then written once for many
-                                           // payments, and at 25,000 coins a second the queue still holds them
+    std::uint32_t queue = 8192;            // coins waiting to be written; more are dropped
+    std::uint32_t batch_ms = 1000;         // copies wait so long: a coin that pays often is then written once for
+                                           // many payments, and a copy is of no use before the grace time is over
     std::uint32_t open_ms = 5000;          // circuit: first pause after three failures in a row …
     std::uint32_t open_max_ms = 60000;     // … doubling up to this
 };

@@ -83,7 +83,12 @@ std::optional<Seal> Seal::make(const Secret& secret) {
     s.cipher_ = std::shared_ptr<void>(EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr),
                                       [](void* c) { EVP_CIPHER_free(static_cast<EVP_CIPHER*>(c)); });
     if (!s.cipher_ || RAND_bytes(s.salt_.data(), static_cast<int>(s.salt_.size())) != 1) return std::nullopt;
-    s.own_ = s.derive_->mac("seal" + std::string(as_view(s.salt_)));
+    // Keyed once: making a context and its key schedule costs more than a copy's bytes.
+    const Digest own = s.derive_->mac("seal" + std::string(as_view(s.salt_)));
+    s.sealing_ = std::shared_ptr<void>(EVP_CIPHER_CTX_new(), [](void* c) { EVP_CIPHER_CTX_free(static_cast<EVP_CIPHER_CTX*>(c)); });
+    if (!s.sealing_ || !EVP_EncryptInit_ex2(static_cast<EVP_CIPHER_CTX*>(s.sealing_.get()), static_cast<EVP_CIPHER*>(s.cipher_.get()),
+                                            own.data(), nullptr, nullptr))
+        return std::nullopt;
     return s;
 }
 
@@ -96,14 +101,14 @@ std::string Seal::seal(std::string_view key, const Copy& copy) {
     const auto nonce = out.substr(1 + salt_bytes);
     out.resize(head_bytes + text.size() + tag_bytes);
     auto* cipher = reinterpret_cast<std::uint8_t*>(out.data()) + head_bytes;
-    const Context c(EVP_CIPHER_CTX_new());
+    auto* c = static_cast<EVP_CIPHER_CTX*>(sealing_.get());
     int n = 0, m = 0;
     const bool good =
-        c && EVP_EncryptInit_ex2(c.get(), static_cast<EVP_CIPHER*>(cipher_.get()), own_.data(), bytes(nonce), nullptr) &&
-        EVP_EncryptUpdate(c.get(), nullptr, &n, bytes(key), static_cast<int>(key.size())) &&
-        EVP_EncryptUpdate(c.get(), cipher, &n, bytes(text), static_cast<int>(text.size())) &&
-        EVP_EncryptFinal_ex(c.get(), cipher + n, &m) &&
-        EVP_CIPHER_CTX_ctrl(c.get(), EVP_CTRL_AEAD_GET_TAG, tag_bytes, cipher + text.size());
+        EVP_EncryptInit_ex2(c, nullptr, nullptr, bytes(nonce), nullptr) &&
+        EVP_EncryptUpdate(c, nullptr, &n, bytes(key), static_cast<int>(key.size())) &&
+        EVP_EncryptUpdate(c, cipher, &n, bytes(text), static_cast<int>(text.size())) &&
+        EVP_EncryptFinal_ex(c, cipher + n, &m) &&
+        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, tag_bytes, cipher + text.size());
     return good ? out : std::string();
 }
 

@@ -33,7 +33,7 @@ private:
     std::shared_ptr<const Hmac> derive_;
     std::shared_ptr<void> cipher_;
     std::array<std::uint8_t, 16> salt_{};
-    Digest own_{};
+    std::shared_ptr<void> sealing_;  // the context of seal(), under the writer's own key
     std::uint64_t count_ = 0;
 };
 

@@ -56,6 +56,13 @@ Result<bool> become_owner(const std::string& directory) {
     return true;
 }
 
+// A mistyped directory must not become a new till with nothing to redeem.
+Result<bool> is_till(const std::string& directory) {
+    for (const char* file : {"/vendor.json", "/coins.mdb"})
+        if (access((directory + file).c_str(), F_OK) == 0) return true;
+    return {Code::malformed, directory + " is not a till: httpd makes one when it starts, where NetPayTill says"};
+}
+
 // What the server wrote down about itself, where the command line does not say it.
 Result<bool> fill_in(CommandLine& c) {
     if (!c.vendor.empty() && !c.brokers.empty()) return true;
@@ -153,7 +160,7 @@ int run(int argc, const char* const* argv) {
     if (c.version) { std::cout << "netpay-redeem " PACKAGE_VERSION "\n"; return ok; }
     const auto key = read_key(c);  // before root's rights are given up
     if (!key) return fail(usage_error, key.error().detail);
-    for (const auto& step : {become_owner(c.till), fill_in(c), check(c)})
+    for (const auto& step : {become_owner(c.till), is_till(c.till), fill_in(c), check(c)})
         if (!step) return fail(usage_error, step.error().detail);
 
     std::optional<custody::ByteLock> alone;

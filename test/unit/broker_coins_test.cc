@@ -21,6 +21,7 @@ class BrokerCoinsTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(key_raced_by_threads_buys_once);
     CPPUNIT_TEST(balance_has_to_suffice);
     CPPUNIT_TEST(only_what_is_offered);
+    CPPUNIT_TEST(sold_coins_are_answered_again_when_no_longer_offered);
     CPPUNIT_TEST(malformed_orders);
     CPPUNIT_TEST(shows_coins);
     CPPUNIT_TEST(discovery);
@@ -147,6 +148,18 @@ public:
         assert_ok(w.top_up(token, w.voucher(1)));
         assert_ok(w.buy(token, World::order(1000), "k"));
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, w.balance(token));
+        w.assert_sound();
+    }
+
+    void sold_coins_are_answered_again_when_no_longer_offered() {
+        World w;
+        const auto token = w.rich();
+        const auto chain = w.chain();
+        const auto by_root = w.buy(token, World::order(*chain)), by_key = w.buy(token, World::order(10), "k");
+        w.options().denominations.clear();
+        CPPUNIT_ASSERT_EQUAL(by_root.body, w.buy(token, World::order(*chain)).body);
+        CPPUNIT_ASSERT_EQUAL(by_key.body, w.buy(token, World::order(10), "k").body);
+        assert_problem(422, "denomination", w.buy(token, World::order(10)));
         w.assert_sound();
     }
 

@@ -468,6 +468,8 @@ class FrontTest : public CPPUNIT_NS::TestFixture {
         h.content_length = 101;
         CPPUNIT_ASSERT_EQUAL(413, w.status(h));
         h.content_length = 2;
+        CPPUNIT_ASSERT_EQUAL(0, w.status(h));  // without a Content-Type
+        h.headers["content-type"] = "text/plain";
         CPPUNIT_ASSERT_EQUAL(415, w.status(h));
         h.headers["content-type"] = "Application/JSON ; charset=utf-8";
         CPPUNIT_ASSERT_EQUAL(0, w.status(h));

@@ -23,6 +23,7 @@ class BrokerLedgerTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(names_a_coin_from_nowhere);
     CPPUNIT_TEST(names_a_forgotten_credit);
     CPPUNIT_TEST(names_overlapping_credits);
+    CPPUNIT_TEST(names_money_that_no_record_speaks_of);
     CPPUNIT_TEST_SUITE_END();
 
     static Currency usd() { return *Currency::parse("uusd"); }
@@ -143,6 +144,18 @@ public:
         const auto w = busy();
         tamper(*w, {"UPDATE credits SET lo = 5, hi = 15 WHERE lo = 20"});
         assert_names(*w, "the range credited from 5 overlaps the one up to 10");
+    }
+    // The movement balances, so only the records give it away.
+    void names_money_that_no_record_speaks_of() {
+        const std::pair<std::string, std::string> gifts[] = {{"customer:nobody", "all customers"},
+                                                             {"vendor:https://evil.example:payable", "all vendors"},
+                                                             {"vouchers:outstanding", "vouchers unused"},
+                                                             {"elsewhere", "cash"}};
+        for (const auto& [account, named] : gifts) {
+            const auto w = busy();
+            CPPUNIT_ASSERT(post(*w, move("cash", account, 5)).ok());
+            assert_names(*w, named);
+        }
     }
 };
 CPPUNIT_TEST_SUITE_REGISTRATION(BrokerLedgerTest);

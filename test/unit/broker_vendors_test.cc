@@ -14,6 +14,7 @@ class BrokerVendorsTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(registration_is_signed_by_its_key);
     CPPUNIT_TEST(strangers_registration_needs_the_operators_word);
     CPPUNIT_TEST(suspended_is_refused_and_reinstated);
+    CPPUNIT_TEST(reinstating_lets_no_strangers_key_in);
     CPPUNIT_TEST(certificate_is_renewed_at_half_life);
     CPPUNIT_TEST(old_key_lasts_as_long_as_its_certificate);
     CPPUNIT_TEST(request_is_used_once);
@@ -105,6 +106,18 @@ public:
         CPPUNIT_ASSERT(!suspend_vendor(w.context, w.store(), "https://nobody.example"));
     }
 
+    void reinstating_lets_no_strangers_key_in() {
+        World w;
+        const auto own = w.shop(news);
+        const Shop stranger{news, new_key()};
+        must(suspend_vendor(w.context, w.store(), news));
+        CPPUNIT_ASSERT_EQUAL(202, w.call("POST /api/v1/vendors", w.registration(stranger, news + "/h"), w.account()).status);
+        CPPUNIT_ASSERT(!approve_vendor(w.context, w.store(), news));
+        CPPUNIT_ASSERT(!approve_vendor(w.context, w.store(), news, "nobodys-kid"));
+        must(approve_vendor(w.context, w.store(), news, own.key.kid()));
+        CPPUNIT_ASSERT(shown(w, news).key == own.key.public_key());
+    }
+
     void certificate_is_renewed_at_half_life() {
         World w;
         w.shop(news);
@@ -125,7 +138,7 @@ public:
         const auto old = w.shop(news);
         const Shop renewed{news, new_key()};
         CPPUNIT_ASSERT_EQUAL(202, w.call("POST /api/v1/vendors", w.registration(renewed, news + "/h"), w.account()).status);
-        must(approve_vendor(w.context, w.store(), news));
+        must(approve_vendor(w.context, w.store(), news, renewed.key.kid()));
         const auto token = w.rich();
         assert_ok(w.acquire(renewed, w.coin(token), 1));
         assert_ok(w.acquire(old, w.coin(token), 1));

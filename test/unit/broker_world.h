@@ -143,6 +143,7 @@ public:
     }
 
     Store& store() { return *store_; }
+    Options& options() { return options_; }
     std::shared_ptr<TempDir> dir() const { return dir_; }
     const KeySet& keys() { listed_ = keys_->listed(); return *listed_; }
 

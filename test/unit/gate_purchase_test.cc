@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 
+#include "core/base64url.h"
 #include "core/touchstone.h"
 #include "core_support.h"
 #include "mod_netpay/purchase.h"
@@ -165,7 +166,11 @@ private:
         p.max = *Amount::from(19999);
         auto c = charge(p);
         auto got = buy(p, c);
+        CPPUNIT_ASSERT(std::get<Refusal>(got).decision == Decision::touchstone);  // nobody says what its units are worth
+        p.touchstone = b64u_encode("{}"s) + "." + b64u_encode("{\"unit\":1000}"s) + "." + b64u_encode("signature"s);
+        got = buy(p, c);
         CPPUNIT_ASSERT(std::get<Refusal>(got).decision == Decision::insufficient);
+        CPPUNIT_ASSERT(std::get<Refusal>(got).needed == 20u);
         CPPUNIT_ASSERT_EQUAL(0, keeper_.acquired);
         CPPUNIT_ASSERT_EQUAL("paid"s, pay(20));
         p = payload(60);

@@ -309,13 +309,18 @@ private:
         std::string text(good->text.expose());
         auto there = open("there");
         for (const std::string& bad : {std::string(), std::string("nonsense\n"), std::string("{}\n"), text.substr(0, text.size() / 2),
-                                       text + "{\"coin\":{}}\n"}) {
+                                       text + "{\"coin\":{}}\n", text.substr(0, text.rfind('\n', text.size() - 2) + 1)}) {
             CPPUNIT_ASSERT(!import_text(*there, bad, false));
             CPPUNIT_ASSERT(there->coins()->empty());
         }
         const auto at = text.find("\"salt\":\"") + 8;
         text[at] = text[at] == 'A' ? 'B' : 'A';
         CPPUNIT_ASSERT(!import_text(*there, text, false));
+        text = good->text.expose();
+        const auto expires = text.find("\"expires\":") + 10;
+        text[expires] = text[expires] == '9' ? '8' : '9';  // a value that nothing else gives away
+        CPPUNIT_ASSERT(!import_text(*there, text, false));
+        CPPUNIT_ASSERT(import_text(*there, good->text.expose(), false));
     }
 
     void denominations() {

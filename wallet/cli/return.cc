@@ -42,8 +42,8 @@ Outcome<Done> run(Context& c, const Args& a) {
     if (refund->done) o.set("refunded", money_json({refund->refunded, coin->currency}));
     c.print(o);
     c.say(refund->done ? refund->refunded.pretty(coin->currency) + " are back in the account at " + coin->issuer
-                       : "the site that holds the coin cannot be reached; the broker refunds it when the site's lease"
-                         " ends. Run the same command again later");
+                       : "a site still holds the coin; the broker refunds what is unspent when that site's lease ends. Run the"
+                         " same command again later");
     return Done{};
 }
 
