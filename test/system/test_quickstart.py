@@ -1,0 +1,124 @@
+"""./quickstart as a stranger runs it (without the installing and building, which came before)."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import client
+import stack as stacks
+
+DEMO = [sys.executable, "-B", os.path.join(stacks.TOP, "test", "stack", "demo.py")]
+TIMEOUT_S = 300 if stacks.SANITIZE else 120
+
+
+def free_base():
+    """Three ports in a row that are free now."""
+    for _ in range(200):
+        base = stacks.Ports.take()
+        try:
+            for port in (base, base + 1, base + 2):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            return base
+        except OSError:
+            continue
+    raise AssertionError("no three free ports in a row")
+
+
+def run(*args, **more):
+    return subprocess.Popen(DEMO + list(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, **more)
+
+
+def test_once_and_once_more():
+    base = free_base()
+    for _ in range(2):
+        child = run("--once", "--port-base", str(base))
+        said, _ = child.communicate(timeout=TIMEOUT_S)
+        assert child.returncode == 0, said
+        for expected in ("402 Payment Required", "WWW-Authenticate: Payment", "netpay topup", "netpay buy",
+                         "netpay get", "charged nothing", "read again free", "netpay-redeem",
+                         "owes the vendor $0.0900", "credited nothing more", "every invariant holds"):
+            assert expected in said, "%r is missing in:\n%s" % (expected, said)
+    assert not re.search(r"(?i)traceback|exception", said)
+
+
+def parse(name):
+    return dict(line.rstrip("\n").split("=", 1) for line in open(name))
+
+
+def gone(pids):
+    return all(not os.path.exists("/proc/%d" % pid) or "Z" in open("/proc/%d/stat" % pid).read().split(")")[1][:3]
+               for pid in pids)
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_env_file(tmp_path, sig):
+    name = str(tmp_path / "stack.env")
+    child = run("--env", name, "--port-base", str(free_base()))
+    try:
+        stacks.wait_for(lambda: os.path.exists(name) or child.poll() is not None, TIMEOUT_S, "the env file")
+        assert child.poll() is None, child.stdout.read()
+        env = parse(name)
+        assert set(env) >= {"BROKER_URL", "VENDOR_URL", "FREE_URL", "PAID_URLS", "VOUCHER", "PIDS"}
+        assert client.http_request("GET", env["FREE_URL"]).status == 200
+        paid = env["PAID_URLS"].split()
+        assert len(paid) >= 3
+        wallet = client.Wallet(env["BROKER_URL"])
+        wallet.topup(env["VOUCHER"])
+        assert wallet.balance() == 100000000
+        coin = wallet.buy(n=1000)
+        for url in paid:
+            assert client.http_request("GET", url).status == 402
+            assert client.pay(url, coin).status == 200
+        assert all(url.startswith(env["VENDOR_URL"]) for url in paid)
+        pids = [int(p) for p in env["PIDS"].split()]
+        assert pids and not gone(pids)
+        child.send_signal(sig)
+        assert child.wait(30) == 0
+        stacks.wait_for(lambda: gone(pids), 5, "every server has ended")
+    finally:
+        if child.poll() is None:
+            child.kill()
+
+
+def test_taken_port_is_named():
+    base = free_base()
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", base + 1))
+        squatter.listen()
+        child = run("--once", "--port-base", str(base))
+        said, _ = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert "port %d" % (base + 1) in said and "--port-base" in said and "process %d" % os.getpid() in said, said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["--help"], "--port-base"), (["--colour"], "--colour"), (["--env"], "--env"), (["--port-base"], "--port-base")])
+def test_options(arguments, expected):
+    done = subprocess.run([os.path.join(stacks.TOP, "quickstart"), *arguments], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+    assert (done.returncode == 0) == (arguments == ["--help"])
+    assert expected in done.stdout
+
+
+def test_package_that_cannot_be_had(tmp_path):
+    """With an apt that offers nothing the message names the package and what to look at."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    for name, text in (("dpkg-query", "exit 1"), ("apt-get", "exit 100"), ("apt-cache", "exit 100"),
+                       ("sudo", 'exec "$@"')):
+        (fake / name).write_text("#!/bin/sh\n%s\n" % text)
+        (fake / name).chmod(0o755)
+    done = subprocess.run([os.path.join(stacks.TOP, "quickstart"), "--once"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+                          env=dict(os.environ, PATH="%s:%s" % (fake, os.environ["PATH"])))
+    assert done.returncode != 0
+    assert "g++" in done.stdout and "cannot be had" in done.stdout and "sources.list" in done.stdout, done.stdout
