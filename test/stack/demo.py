@@ -368,6 +368,8 @@ def interrupted(*_):
 
 def main():
     chosen = arguments()
+    # SIGINT too: a shell starts what it puts in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGHUP, interrupted)
     s = None
