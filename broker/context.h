@@ -1,6 +1,6 @@
 // What every part of the broker is given: its options, keys, log, metrics,
 // and the one clock and random source behind interfaces, so that tests can
-// stop or skew them. main.cc owns the real ones; all outlive the server.
+// stop, skew or cut them. main.cc owns the real ones; all outlive the server.
 #pragma once
 
 #include "broker/clock.h"
@@ -9,6 +9,7 @@
 #include "broker/metrics.h"
 #include "broker/options.h"
 #include "broker/random.h"
+#include "world/world.h"
 
 namespace netpay::broker {
 
@@ -19,6 +20,7 @@ struct Context {
     Metrics& metrics;
     Clock& clock;
     Random& random;
+    world::Transport* peers = nullptr;  // to vendors; null: none is called (commands)
 };
 
 }  // namespace netpay::broker

@@ -16,6 +16,7 @@
 
 #include "broker/api/api.h"
 #include "broker/api/operator.h"
+#include "broker/custody/handoff.h"
 #include "broker/http/server.h"
 #include "core/timestamp.h"
 
@@ -98,7 +99,7 @@ Result<bool> open_world(World& w, bool serving) {
     auto store = Store::open(o.store);
     if (!store) return store.error();
     w.store = std::move(*store);
-    w.context.reset(new Context{o, *w.keys, *w.log, w.metrics, w.clock, w.random});
+    w.context.reset(new Context{o, *w.keys, *w.log, w.metrics, w.clock, w.random, nullptr});
     return true;
 }
 
@@ -250,22 +251,31 @@ int run_voucher_list(World& w) {
     return 0;
 }
 
+std::string status_of(const VendorRow& v) {
+    if (v.suspended_for.empty()) return v.frauds > 0 ? v.status + ", fraud proven" : v.status;
+    return v.status + " (" + v.suspended_for + ")";
+}
+
 int run_vendor_list(World& w) {
     const auto rows = list_vendors(*w.store, w.clock.now());
     if (!rows) return fail(rows.error());
     if (!w.json())
-        std::cout << pad("origin", 34) << pad("status", 11) << pad("certificate until", 22) << pad("pending", 16)
-                  << "payable\n";
+        std::cout << pad("origin", 34) << pad("status", 22) << pad("certificate until", 22) << pad("pending", 16)
+                  << pad("payable", 16) << pad("paid", 16) << "owes\n";
     for (const auto& v : *rows) {
         if (!w.json()) {
-            std::cout << pad(v.origin, 34) << pad(v.status, 11) << pad(day(v.certificate_exp), 22)
-                      << pad(pretty(v.pending), 16) << pretty(v.payable) << '\n';
+            std::cout << pad(v.origin, 33) << ' ' << pad(status_of(v), 21) << ' ' << pad(day(v.certificate_exp), 22)
+                      << pad(pretty(v.pending), 15) << ' ' << pad(pretty(v.payable), 15) << ' ' << pad(pretty(v.paid), 15)
+                      << ' ' << pretty(v.owes) << '\n';
             continue;
         }
         json::Object o;
         o.set("origin", v.origin).set("handoff", v.handoff).set("kid", v.kid).set("status", v.status);
         o.set("account", v.account).set("registered", day(v.registered));
         if (v.certificate_exp) o.set("certificate_exp", day(v.certificate_exp));
+        if (!v.suspended_for.empty()) o.set("suspended_for", v.suspended_for);
+        if (v.frauds > 0) o.set("frauds", static_cast<std::uint64_t>(v.frauds));
+        o.set("paid", amounts(v.paid)).set("owes", amounts(v.owes));
         print(o.set("pending", amounts(v.pending)).set("payable", amounts(v.payable)));
     }
     return 0;
@@ -275,6 +285,60 @@ int run_vendor(const World& w, const Result<std::string>& r, const char* member,
     if (!r) return fail(r.error());
     if (w.json()) print(json::Object().set("origin", w.operand()).set(member, *r));
     else std::cout << sentence << *r << '\n';
+    return 0;
+}
+
+int run_vendor_approve(World& w) {
+    const auto& origin = w.operand();
+    const auto proofs = frauds_of(*w.store, origin);
+    const bool revoke = w.invocation.flags.contains("revoke");
+    const auto certificate = approve_vendor(*w.context, *w.store, origin, w.flag("kid", ""), revoke);
+    if (certificate && proofs && *proofs > 0)
+        std::cerr << "netpay-brokerd: " << origin << " is approved although it was proven a fraud; `fraud list` shows "
+                  << *proofs << (*proofs == 1 ? " proof\n" : " proofs\n");
+    return run_vendor(w, certificate, "certificate", "");
+}
+
+int run_vendor_payout(World& w) {
+    std::optional<Currency> only;
+    if (w.invocation.flags.contains("currency")) {
+        only = Currency::parse(w.flag("currency", ""));
+        if (!only) {
+            fail({Code::malformed, "--currency is u and a lower-case ISO 4217 code, e.g. uusd"});
+            return exit_usage;
+        }
+    }
+    const auto paid = pay_out(*w.context, *w.store, w.operand(), only, w.force());
+    if (!paid) return fail(paid.error());
+    w.log->info("vendor-paid", json::Object().set("origin", w.operand()).set("paid", amounts(*paid)));
+    if (w.json()) print(json::Object().set("origin", w.operand()).set("paid", amounts(*paid)));
+    else if (paid->empty()) std::cout << "nothing is payable to " << w.operand() << '\n';
+    else std::cout << pretty(*paid) << " is booked as paid to " << w.operand() << '\n';
+    return 0;
+}
+
+int run_fraud_list(World& w) {
+    const auto rows = list_frauds(*w.store);
+    if (!rows) return fail(rows.error());
+    if (!w.json())
+        std::cout << pad("proven", 22) << pad("kind", 14) << pad("coin", 24) << pad("epoch", 7) << "vendor\n";
+    for (const auto& f : *rows) {
+        if (!w.json()) {
+            std::cout << pad(day(f.at), 22) << pad(f.kind, 14) << pad(f.coin, 24) << pad(std::to_string(f.epoch), 7)
+                      << f.vendor << (f.cleared ? " (cleared)" : "") << '\n';
+            continue;
+        }
+        json::Object o;
+        o.set("at", day(f.at)).set("vendor", f.vendor).set("kind", f.kind).set("coin", f.coin).set("epoch", f.epoch);
+        print(o.set("cleared", f.cleared).set("tokens", f.tokens));
+    }
+    return 0;
+}
+
+int run_evidence(World& w) {
+    const auto text = evidence_of(*w.context, *w.store, w.operand());
+    if (!text) return fail(text.error());
+    std::cout << *text << '\n';
     return 0;
 }
 
@@ -402,6 +466,8 @@ int run_serve(World& w) {
     const auto rates = set_rates(o, api);
     if (!rates) return fail(rates.error());
     safe_tick(w);
+    const auto peers = custody::make_peers(o);
+    w.context->peers = peers.get();
     auto server = Server::create(*w.context, bindings(o, api, metrics));
     if (!server) {
         w.log->error("not-started", json::Object().set("reason", printable(server.error().detail)));
@@ -415,6 +481,7 @@ int run_serve(World& w) {
         });
     }
     server->reset();
+    w.context->peers = nullptr;
     w.log->info("stopped");
     return 0;
 }
@@ -433,16 +500,18 @@ int run_command(World& w) {
         if (c[1] == "add") return run_keys_add(w);
         return c[1] == "activate" ? run_keys_activate(w) : run_keys_retire(w);
     }
+    if (c[0] == "fraud") return run_fraud_list(w);
+    if (c[0] == "evidence") return run_evidence(w);
     if (c[1] == "list") return run_vendor_list(w);
     auto& context = *w.context;
     const auto& origin = w.operand();
-    if (c[1] == "approve")
-        return run_vendor(w, approve_vendor(context, *w.store, origin, w.flag("kid", "")), "certificate", "");
+    if (c[1] == "approve") return run_vendor_approve(w);
+    if (c[1] == "payout") return run_vendor_payout(w);
     if (c[1] == "suspend") return run_vendor(w, suspend_vendor(context, *w.store, origin), "status", origin + " is ");
     return run_vendor(w, certificate_of(context, *w.store, origin), "certificate", "");
 }
 
-int run(int argc, const char* const* argv) {
+int run_program(int argc, const char* const* argv) {
     const auto invocation = parse_invocation(argc, argv);
     if (!invocation) {
         fail(invocation.error());
@@ -460,7 +529,7 @@ int run(int argc, const char* const* argv) {
 
 int main(int argc, char** argv) {
     try {
-        const int status = netpay::broker::run(argc, argv);
+        const int status = netpay::broker::run_program(argc, argv);
         return std::cout.flush() ? status : 1;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "netpay-brokerd: %s\n", e.what());

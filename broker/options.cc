@@ -52,6 +52,7 @@ constexpr Key all_keys[] = {
     {"lease", false, "seconds of a custody (86400)"},
     {"certificate-days", false, "days of a vendor certificate (90)"},
     {"allow-http-vendors", false, "yes: http origins on loopback may register (no)"},
+    {"private-vendors", false, "yes: vendors at private addresses are called for returned coins (no)"},
     {"log", false, "- for standard error, or a file (-)"},
     {"threads", false, "worker threads (one a core, at least 4)"},
     {"queue", false, "calls that wait for a worker (16 a thread)"},
@@ -336,6 +337,7 @@ Result<Options> options_from(const GivenByKey& given, const std::string& name) {
     r.number("lease", o.lease_s, 60, 30 * 86400, "seconds");
     r.number("certificate-days", o.certificate_days, 1, 3650, "days");
     r.yes_no("allow-http-vendors", o.allow_http_vendors);
+    r.yes_no("private-vendors", o.private_vendors);
     read_server(r, o);
     read_rates(r, o);
     if (!r.error()) cross_check(r, o);
@@ -384,9 +386,12 @@ const std::vector<Command>& commands() {
         {"voucher mint", nullptr, {"amount", "currency", "count", "expires", "json"}, "mint vouchers, one code a line"},
         {"voucher list", nullptr, {"json"}, "vouchers by number; codes are not kept"},
         {"vendor list", nullptr, {"json"}, "vendors, their state and what they are owed"},
-        {"vendor approve", "ORIGIN", {"kid", "json"}, "approve a registration, after checking who controls the origin"},
-        {"vendor suspend", "ORIGIN", {"json"}, "suspend a vendor"},
+        {"vendor approve", "ORIGIN", {"kid", "revoke", "json"}, "approve a registration, after checking who controls the origin"},
+        {"vendor suspend", "ORIGIN", {"json"}, "suspend a vendor: no new custody; it may redeem what it holds"},
         {"vendor certificate", "ORIGIN", {"json"}, "print a vendor's certificate"},
+        {"vendor payout", "ORIGIN", {"currency", "force", "json"}, "book that a vendor was paid what is payable"},
+        {"fraud list", nullptr, {"json"}, "proofs of fraud against vendors"},
+        {"evidence", "COIN", {}, "print a coin's chain of custody with every signature, as JSON"},
         {"keys list", nullptr, {"json"}, "signing keys and their states"},
         {"keys add", nullptr, {"json"}, "make the next key and list it"},
         {"keys activate", "KID", {"force", "json"}, "sign with a listed key from now on"},
@@ -409,10 +414,12 @@ po::options_description command_options() {
     po::options_description d("Options of commands");
     d.add_options()
         ("json", "JSON instead of text")
-        ("force", "keys activate, keys retire: although it is too early")
-        ("kid", po::value<std::string>(), "vendor approve: the vendor's key, where several were registered")
+        ("force", "keys activate, keys retire: although it is too early; vendor payout: although it was proven a fraud")
+        ("kid", po::value<std::string>(), "vendor approve: the vendor's key, where several were registered, it is a new "
+                                          "one, or the vendor was proven a fraud")
+        ("revoke", "vendor approve: the vendor's other keys count no more, because one leaked")
         ("amount", po::value<std::string>(), "voucher mint: value of each, e.g. 100.00")
-        ("currency", po::value<std::string>(), "voucher mint: e.g. uusd (the first configured)")
+        ("currency", po::value<std::string>(), "voucher mint: e.g. uusd (the first configured); vendor payout: only this")
         ("count", po::value<std::string>(), "voucher mint: how many (1)")
         ("expires", po::value<std::string>(), "voucher mint: days until they expire (365)");
     return d;
@@ -466,7 +473,7 @@ Result<Invocation> invocation_from(const po::variables_map& vm) {
     if (vm.count("command")) inv.command = vm["command"].as<Strings>();
     for (const char* flag : {"amount", "currency", "count", "expires", "kid"})
         if (vm.count(flag)) inv.flags[flag] = vm[flag].as<std::string>();
-    for (const char* flag : {"json", "force"})
+    for (const char* flag : {"json", "force", "revoke"})
         if (vm.count(flag)) inv.flags[flag] = "yes";
     const auto known = check_command(inv);
     if (!known) return known.error();
@@ -522,6 +529,23 @@ Result<Options> parse_config(const std::string& text, const std::string& name) {
     return options_from(given, name);
 }
 
+namespace {
+
+// A coin's name may begin with a hyphen, and is no option all the same.
+Strings words_of(int argc, const char* const* argv) {
+    constexpr std::size_t coin_characters = 22;
+    Strings words(argv + std::min(argc, 1), argv + argc);
+    const auto evidence = std::find(words.begin(), words.end(), "evidence");
+    if (evidence == words.end() || evidence + 1 == words.end()) return words;
+    const auto coin = *(evidence + 1);
+    if (coin.size() != coin_characters || coin.front() != '-') return words;
+    words.erase(evidence + 1);
+    words.insert(words.end(), {"--", coin});
+    return words;
+}
+
+}  // namespace
+
 Result<Invocation> parse_invocation(int argc, const char* const* argv) {
     try {
         po::options_description hidden;
@@ -534,7 +558,7 @@ Result<Invocation> parse_invocation(int argc, const char* const* argv) {
         using namespace po::command_line_style;
         const int style = unix_style & ~allow_guessing;
         po::variables_map vm;
-        po::store(po::command_line_parser(argc, argv).options(all).positional(words).style(style).run(), vm);
+        po::store(po::command_line_parser(words_of(argc, argv)).options(all).positional(words).style(style).run(), vm);
         return invocation_from(vm);
     } catch (const po::error& e) {
         return {Code::malformed, std::string(e.what()) + "; see --help"};

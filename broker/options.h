@@ -47,6 +47,7 @@ struct Options {
     std::int64_t lease_s = 86400;
     std::int64_t certificate_days = 90;
     bool allow_http_vendors = false;  // http origins on loopback
+    bool private_vendors = false;     // vendors at addresses that are not globally routed are called, too
     std::string log = "-";
 
     unsigned threads = 0;  // workers; 0 in the file means: one for each core, at least 4

@@ -2,6 +2,8 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+
 #include "core/base64url.h"
 #include "core/jws.h"
 #include "core/limits.h"
@@ -25,11 +27,13 @@ Result<Claim> parse_claim(std::string_view line) {
     const auto& v = doc->root();
     const auto coin = v.string("coin"), word = v.string("payword");
     const auto from = v.uint("from"), to = v.uint("to");
-    if (!coin || !word || !from || !to || *from > UINT32_MAX || *to > UINT32_MAX)
+    if (!coin || !word || !from || !to)
         return {Code::malformed, "claim: a member is missing or of the wrong type"};
     const auto w = decode_payword(*word);
     if (!w || !b64u_decode_array<16>(*coin)) return {Code::malformed, "claim: coin or payword"};
-    return Claim{std::string(*coin), static_cast<std::uint32_t>(*from), static_cast<std::uint32_t>(*to), *w};
+    // Beyond every chain is beyond every chain: a bad range, not a bad line.
+    const auto clamped = [](std::uint64_t i) { return static_cast<std::uint32_t>(std::min<std::uint64_t>(i, UINT32_MAX)); };
+    return Claim{std::string(*coin), clamped(*from), clamped(*to), *w};
 }
 
 std::string content_digest(const Digest& body) {

@@ -50,7 +50,9 @@ std::string sign_custody(const Custody& c, const SigningKey& broker) {
     return jws::sign(jws::custody, payload_of(c, "sub", c.sub), broker);
 }
 std::string sign_index(const SignedIndex& i, const SigningKey& vendor) {
-    return jws::sign(jws::index, payload_of(i, "aud", i.aud), vendor);
+    auto payload = payload_of(i, "aud", i.aud);
+    if (!i.broker.empty()) payload.set("broker", i.broker);
+    return jws::sign(jws::index, payload, vendor);
 }
 
 Result<Custody> verify_custody(std::string_view token, const KeySet& broker) {
@@ -62,7 +64,9 @@ Result<Custody> verify_custody(std::string_view token, const KeySet& broker) {
 Result<SignedIndex> verify_index(std::string_view token, const KeySet& vendor) {
     const auto v = jws::verify(token, jws::index, vendor);
     if (!v) return v.error();
-    return read(v->payload.root(), "aud", &SignedIndex::aud);
+    auto i = read(v->payload.root(), "aud", &SignedIndex::aud);
+    if (i) i->broker = v->payload.root().string("broker").value_or("");
+    return i;
 }
 
 }  // namespace netpay

@@ -29,6 +29,13 @@ struct SignedIndex {
     std::uint32_t index = 0;  // its s, never r
     Payword payword;          // W_index
     UnixTime iat = 0, exp = 0;  // exp: end of the releasing vendor's lease
+    // The issuer of the coin; empty where the signer does not say. A wallet can
+    // buy one chain at two brokers, and then only this tells the coins apart:
+    // an index of the one coin must not bind its signer for the other.
+    std::string broker{};
+
+    // Whether it may be about that issuer's coin.
+    bool speaks_to(std::string_view issuer) const { return broker.empty() || broker == issuer; }
 };
 
 std::string sign_custody(const Custody& c, const SigningKey& broker);

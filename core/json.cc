@@ -21,7 +21,7 @@ public:
     using SizeType = rapidjson::SizeType;
 
     // escapes: whether the text contains a backslash at all.
-    Builder(Document& d, bool escapes) : d_(d), escapes_(escapes) {
+    Builder(Document& d, bool escapes, std::size_t most) : d_(d), escapes_(escapes), most_(most) {
         d_.values_.reserve(21);  // a credential fits; one more, and malloc would tidy its heap for it each time
     }
 
@@ -67,7 +67,7 @@ public:
 
 private:
     bool add(Kind kind, std::uint64_t number = 0) {
-        if (d_.values_.size() >= limits::json_values) return over("too many values");
+        if (d_.values_.size() >= most_) return over("too many values");
         Value v;
         v.kind_ = kind;
         v.number_ = number;
@@ -102,6 +102,7 @@ private:
 
     Document& d_;
     bool escapes_;
+    std::size_t most_;
     std::size_t stack_[limits::json_depth];
     std::size_t depth_ = 0;
     std::string_view name_;
@@ -140,7 +141,7 @@ bool is_utf8(std::string_view text) {
 
 }  // namespace
 
-Result<Document> Document::parse(std::string_view text) {
+Result<Document> Document::parse(std::string_view text, std::size_t values) {
     // The parser takes a NUL for the end of its input.
     if (text.find('\0') != std::string_view::npos) return {Code::malformed, "NUL byte in JSON"};
     if (!is_utf8(text)) return {Code::malformed, "JSON that is not UTF-8"};
@@ -152,7 +153,7 @@ Result<Document> Document::parse(std::string_view text) {
     std::memset(d.text_.get() + text.size(), 0, behind);
     rapidjson::InsituStringStream in(d.text_.get());
     rapidjson::Reader reader;
-    Builder builder(d, text.find('\\') != std::string_view::npos);
+    Builder builder(d, text.find('\\') != std::string_view::npos, values);
     const auto r = reader.Parse<rapidjson::kParseInsituFlag>(in, builder);
     if (r.IsError()) {
         if (builder.why()) return {builder.code(), builder.why()};
@@ -272,6 +273,10 @@ Object& Object::set(std::string_view name, const std::vector<std::string>& strin
 }
 Object& Object::set(std::string_view name, const std::vector<Object>& objects) {
     members_.insert_or_assign(std::string(name), list(objects, [](const Object& o) { return o.jcs(); }));
+    return *this;
+}
+Object& Object::set_integer(std::string_view name, std::int64_t value) {
+    members_.insert_or_assign(std::string(name), std::to_string(value));
     return *this;
 }
 Object& Object::set_null(std::string_view name) {

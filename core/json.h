@@ -24,8 +24,8 @@ class Value;
 class Document {
 public:
     // Parses a whole text. Errors: malformed (not JSON, duplicate member),
-    // limit (deeper or wider than core/limits.h allows).
-    static Result<Document> parse(std::string_view text);
+    // limit (deeper or wider than core/limits.h allows, or more values than this).
+    static Result<Document> parse(std::string_view text, std::size_t values = limits::json_values);
 
     Document(Document&&) noexcept = default;
     Document& operator=(Document&&) noexcept = default;
@@ -98,6 +98,7 @@ public:
     Object& set(std::string_view name, const std::vector<std::string>& strings);
     Object& set(std::string_view name, const std::vector<Object>& objects);
     Object& set_null(std::string_view name);
+    Object& set_integer(std::string_view name, std::int64_t value);  // magnitude below 2^53
 
     bool empty() const { return members_.empty(); }
     std::string jcs() const;

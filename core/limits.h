@@ -26,6 +26,11 @@ inline constexpr std::size_t json_members = 256;
 // value costs 48 bytes while parsed, so this bounds one parse to 1 MiB.
 inline constexpr std::size_t json_values = 20000;
 
+// The evidence of a coin (core/evidence.h) has some ten values a change of
+// hands and three a payword: enough for 20,000 of each, in 20 MiB of memory.
+inline constexpr std::size_t evidence_values = 400000;
+inline constexpr std::size_t evidence_bytes = 64u << 20;
+
 // Section 5 requires at least 4 KB of credential; httpd's own field limit is
 // 8190 bytes. Counted on the base64url text.
 inline constexpr std::size_t credential_bytes = 7168;

@@ -54,10 +54,16 @@ public:
         o.connect_timeout_ms = v.connect_timeout_ms;
         o.call_timeout_ms = v.call_timeout_ms;
         o.ca_file = v.ca_file;
-        transport_ = custody::make_curl_transport(o);
-        auto keeper = custody::Keeper::make(std::move(o), *till_, *clock_, *transport_, log_);
+        o.certificate = v.certificate;
+        o.unconfirmed_pages = v.unconfirmed_pages;
+        o.private_peers = v.private_peers;
+        transport_ = custody::make_broker_transport(o);
+        peers_ = custody::make_peer_transport(o);
+        auto keeper = custody::Keeper::make(
+            std::move(o), *till_, {*clock_, *transport_, log_, custody::system_random(), custody::system_disk()}, *peers_);
         if (!keeper) return keeper.error();
         keeper_ = std::move(*keeper);
+        keeper_->on_urgent([this] { hurry(); });
         if (!v.cache.servers.empty()) {
             auto cache = cache::Cache::open(v.cache, v.cache_key);
             if (!cache) return cache.error();
@@ -108,14 +114,33 @@ private:
 
     void keep_house() {
         while (!stopping_.load()) {
+            urgent_.store(false);  // what comes from here on is for the next round
             const std::uint32_t next = guarded(nullptr, 10u, [&] {
+                const std::uint32_t seconds = keeper_->housekeeping();
                 add_cache_counters();
-                return keeper_->housekeeping();
+                add_custody_counters();
+                return seconds;
             });
             std::unique_lock lock(mutex_);
-            for (std::uint32_t tenths = next * 10; tenths && !stopping_.load(); --tenths)
+            for (std::uint32_t tenths = next * 10; tenths && !stopping_.load() && !urgent_.load(); --tenths)
                 wake_.wait_for(lock, std::chrono::milliseconds(100));
         }
+    }
+
+    // There is a hand-over to report. From any thread.
+    void hurry() {
+        urgent_.store(true);
+        wake_.notify_all();
+    }
+
+    // What this process's custody counted since the last time.
+    void add_custody_counters() {
+        auto* shared = counters();
+        if (!shared) return;
+        const auto now = keeper_->health();
+        shared->count(Tick::report_failed, now.reports_failed - reported_.reports_failed);
+        shared->count(Tick::dropped, now.dropped - reported_.dropped);
+        reported_ = now;
     }
 
     // What the cache of this process counted since the last time.
@@ -136,15 +161,16 @@ private:
     ErrorLog log_;
     std::unique_ptr<till::Till> till_;
     std::unique_ptr<custody::Clock> clock_;
-    std::unique_ptr<custody::Transport> transport_;
+    std::unique_ptr<custody::Transport> transport_, peers_;
     std::unique_ptr<custody::Keeper> keeper_;
     std::unique_ptr<cache::Cache> cache_;
     std::optional<Desk> desk_;
     pthread_t thread_{};
     std::mutex mutex_;
     std::condition_variable wake_;
-    std::atomic<bool> stopping_{false};
+    std::atomic<bool> stopping_{false}, urgent_{false};
     cache::Counters seen_;  // of the cache, when they were last added to the shared ones
+    custody::Health reported_;
 };
 
 }  // namespace

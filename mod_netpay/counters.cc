@@ -35,6 +35,21 @@ constexpr std::array<TickName, ticks> tick_names = {{
     {"netpay_custody_calls_total", "call=\"acquire\",result=\"failed\"", ""},
     {"netpay_custody_calls_total", "call=\"regain\",result=\"held\"", ""},
     {"netpay_custody_calls_total", "call=\"regain\",result=\"failed\"", ""},
+    {"netpay_takeovers_total", "way=\"direct\"", "Coins taken over from other vendors: named by the payer, by the broker, at the end of a chain, or taken back."},
+    {"netpay_takeovers_total", "way=\"broker\"", ""},
+    {"netpay_takeovers_total", "way=\"chain\"", ""},
+    {"netpay_takeovers_total", "way=\"regain\"", ""},
+    {"netpay_confirmations_total", "result=\"confirmed\"", "Hand-overs reported while a customer waited, because all was sold that may be before."},
+    {"netpay_confirmations_total", "result=\"failed\"", ""},
+    {"netpay_handovers_total", "result=\"given\"", "Answers to those who asked for a coin."},
+    {"netpay_handovers_total", "result=\"again\"", ""},
+    {"netpay_handovers_total", "result=\"elsewhere\"", ""},
+    {"netpay_handovers_total", "result=\"busy\"", ""},
+    {"netpay_handovers_total", "result=\"refused\"", ""},
+    {"netpay_handovers_total", "result=\"unknown\"", ""},
+    {"netpay_handovers_total", "result=\"unavailable\"", ""},
+    {"netpay_report_failures_total", "", "Reports of hand-overs that did not reach the broker; they are repeated."},
+    {"netpay_dropped_total", "", "Coins taken over that the broker gave to another: what was sold of them is disputed."},
     {"netpay_till_failures_total", "", "Times the till could not answer or settle."},
     {"netpay_internal_errors_total", "", "Exceptions stopped at the gate's guard."},
 }};
@@ -116,6 +131,48 @@ void write_ticks(std::string& out, const Counters& c) {
 }
 
 }  // namespace
+
+Tick handover_tick(std::string_view outcome) {
+    struct Name { std::string_view name; Tick tick; };
+    static constexpr Name names[] = {
+        {"given", Tick::handover_given}, {"again", Tick::handover_again}, {"elsewhere", Tick::handover_elsewhere},
+        {"busy", Tick::handover_busy}, {"unknown", Tick::handover_unknown}, {"unavailable", Tick::handover_unavailable},
+    };
+    for (const auto& n : names)
+        if (n.name == outcome) return n.tick;
+    return Tick::handover_refused;
+}
+
+std::optional<Tick> takeover_tick(std::string_view way) {
+    if (way == "direct") return Tick::takeover_direct;
+    if (way == "broker") return Tick::takeover_broker;
+    if (way == "chain") return Tick::takeover_chain;
+    if (way == "regain") return Tick::takeover_regain;
+    return std::nullopt;
+}
+
+std::string prometheus(const std::vector<VendorGauges>& vendors) {
+    struct Gauge { std::string_view name, help; std::int64_t (*value)(const VendorGauges&); };
+    static constexpr Gauge gauges[] = {
+        {"netpay_unreported", "Hand-overs that the broker has not confirmed yet.",
+         [](const VendorGauges& v) { return std::int64_t{v.unreported}; }},
+        {"netpay_clock_skew_seconds", "This server's clock minus the broker's.",
+         [](const VendorGauges& v) { return v.skew_s; }},
+        {"netpay_clock_good", "1 while the clock agrees with the broker's; at 0 nothing is sold.",
+         [](const VendorGauges& v) { return std::int64_t{v.clock_good}; }},
+        {"netpay_vendors_known", "Other vendors' certificates in the copies of the brokers' lists.",
+         [](const VendorGauges& v) { return std::int64_t{v.vendors_known}; }},
+        {"netpay_vendor_list_age_seconds", "Age of the oldest copy; -1: there is none.",
+         [](const VendorGauges& v) { return v.list_age_s; }},
+    };
+    std::string out;
+    for (const auto& g : gauges) {
+        head(out, g.name, g.help, "gauge");
+        for (const auto& v : vendors)
+            line(out, g.name, "vendor=\"" + std::string(v.vendor) + "\"", std::to_string(g.value(v)));
+    }
+    return out;
+}
 
 void Counters::count(Decision d) { stripe[my_stripe()].decided[static_cast<std::size_t>(d)].fetch_add(1, relaxed); }
 

@@ -5,7 +5,10 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/money.h"
 #include "mod_netpay/decision.h"
@@ -16,10 +19,20 @@ namespace netpay {
 enum class Tick {
     cache_hit, cache_miss, cache_rejected, cache_error, cache_skipped, cache_stored, cache_dropped,
     acquire, acquire_failed, regain, regain_failed,
+    takeover_direct, takeover_broker, takeover_chain, takeover_regain,  // from another vendor
+    confirm, confirm_failed,                                            // while a customer waited
+    handover_given, handover_again, handover_elsewhere, handover_busy, handover_refused, handover_unknown,
+    handover_unavailable,                                               // to another, or the broker
+    report_failed, dropped,
     till_failure, exception,
     count_,
 };
 inline constexpr std::size_t ticks = static_cast<std::size_t>(Tick::count_);
+
+// The counter of a hand-over's outcome and of a take-over's way, as custody.h
+// names them.
+Tick handover_tick(std::string_view outcome);
+std::optional<Tick> takeover_tick(std::string_view way);
 
 // Upper ends of the latency histogram, in microseconds; the last bucket has none.
 inline constexpr std::array<std::uint32_t, 12> latency_ends_us = {5,    10,   20,   50,    100,    200,
@@ -27,7 +40,7 @@ inline constexpr std::array<std::uint32_t, 12> latency_ends_us = {5,    10,   20
 
 // Zeroed memory of this type is a valid start.
 struct Counters {
-    static constexpr std::uint64_t layout = 0x6e706179'00000001;  // changes with the layout, for a restart with a new module
+    static constexpr std::uint64_t layout = 0x6e706179'00000002;  // changes with the layout, for a restart with a new module
     static constexpr std::size_t stripes = 16;     // threads spread over them, so that they do not fight for one line
     static constexpr std::size_t currencies = 16;  // more than any server takes; what does not fit is not counted
 
@@ -54,5 +67,16 @@ struct Counters {
     Stripe stripe[stripes];
     Money money[currencies];
 };
+
+// How one vendor stands with its brokers, as the process that is asked knows it.
+struct VendorGauges {
+    std::string_view vendor;        // origin
+    std::uint32_t unreported = 0;   // hand-overs that the broker has not confirmed
+    std::int64_t skew_s = 0;        // own clock minus the broker's
+    bool clock_good = true;
+    std::uint32_t vendors_known = 0;
+    std::int64_t list_age_s = -1;   // of the brokers' lists; -1: none yet
+};
+std::string prometheus(const std::vector<VendorGauges>& vendors);
 
 }  // namespace netpay

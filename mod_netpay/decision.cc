@@ -33,6 +33,7 @@ const DecisionLabel& label(Decision d) {
         {problem::internal_payment_error, "price"},
         {problem::internal_payment_error, "till"},
         {problem::internal_payment_error, "custody"},
+        {problem::internal_payment_error, "clock"},
         {problem::internal_payment_error, "settle"},
     }};
     return labels[static_cast<std::size_t>(d)];

@@ -32,7 +32,8 @@ enum class Decision {
     insecure,
     no_price,              // configuration or price expression
     till_unavailable,
-    custody_unavailable,   // broker or holder out of reach, or its keys unknown
+    custody_unavailable,   // broker or holder out of reach, its keys unknown, or the hand-over not confirmed yet
+    clock,                 // the clock does not agree with the broker's
     unsettled,             // the till would not settle when the answer was ready
     count_,
 };

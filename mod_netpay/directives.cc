@@ -18,6 +18,7 @@ constexpr std::uint32_t least_life_s = 60, most_life_s = 86400;  // a wallet mus
 constexpr std::uint32_t most_grace_s = 86400;                    // a replay is a gift: at most for a day
 constexpr std::uint32_t most_grace_count = 1000000;              // ranges of a long video
 constexpr std::uint32_t most_timeout_ms = 60000;                 // a page waits for it
+constexpr std::uint32_t most_unconfirmed = 1000000;              // no limit, as good as
 constexpr std::uint32_t least_slots = 64, most_slots = 4194304;  // 512 KiB … 32 GiB of mapped memory
 constexpr std::size_t least_secret_bytes = 16;                   // 128 bits, if they are random
 
@@ -218,6 +219,17 @@ const char* set_broker_timeout(cmd_parms* cmd, void*, const char* connect, const
     });
 }
 
+const char* set_unconfirmed(cmd_parms* cmd, void*, const char* w) {
+    return setting(cmd, [&](ServerConfig& c) -> const char* {
+        c.unconfirmed_pages = number(w, 0, most_unconfirmed);
+        return c.unconfirmed_pages ? nullptr : wrong(cmd, "a number of pages is needed, " + range(0, most_unconfirmed));
+    });
+}
+
+const char* set_private_peers(cmd_parms* cmd, void*, int on) {
+    return setting(cmd, [&](ServerConfig& c) -> const char* { c.private_peers = on != 0; return nullptr; });
+}
+
 const char* set_log(cmd_parms* cmd, void*, const char* w) {
     return setting(cmd, [&](ServerConfig& c) -> const char* {
         c.log = *w == '|' ? std::string(w) : path(cmd, w);
@@ -342,7 +354,9 @@ const command_rec directive_table[] = {
     {"NetPayMemcached", handler(add_memcached), nullptr, here, TAKE_ARGV, "memcached servers: host[:port][*weight] or unix:/path[*weight]; repeatable"},
     {"NetPayMemcachedTimeout", handler(set_memcached_timeout), nullptr, here, TAKE1, "longest wait for memcached, in milliseconds"},
     {"NetPayMemcachedPrefix", handler(set_memcached_prefix), nullptr, here, TAKE1, "what the keys in memcached begin with"},
-    {"NetPayBrokerTimeout", handler(set_broker_timeout), nullptr, here, TAKE2, "longest time to connect to a broker, and for a whole call, in milliseconds"},
+    {"NetPayBrokerTimeout", handler(set_broker_timeout), nullptr, here, TAKE2, "longest time to connect to a broker or another vendor, and for a whole call, in milliseconds"},
+    {"NetPayUnconfirmed", handler(set_unconfirmed), nullptr, here, TAKE1, "pages sold of a coin taken over from another vendor before the broker confirms it; 0: none"},
+    {"NetPayPrivatePeers", handler(set_private_peers), nullptr, here, FLAG, "on: other vendors may have addresses in private networks"},
     {"NetPayLog", handler(set_log), nullptr, here, TAKE1, "payment log, one JSON object a line: a file, or |program"},
     {"NetPayPrice", handler(add_price), nullptr, dirs, TAKE_ARGV, "the price: AMOUNT CUR [methods=GET,POST] [type=text/html], or free; repeatable"},
     {"NetPayPriceExpr", handler(set_price_expr), nullptr, dirs, TAKE12, "the price as an expression giving an amount, an amount and a currency, or free; [CUR]"},
@@ -379,6 +393,8 @@ void* merge_server_config(apr_pool_t* pool, void* base, void* add) {
     c->memcached_prefix = pick(a.memcached_prefix, b.memcached_prefix, a.memcached_prefix.has_value());
     c->connect_timeout_ms = pick(a.connect_timeout_ms, b.connect_timeout_ms, a.connect_timeout_ms.has_value());
     c->call_timeout_ms = pick(a.call_timeout_ms, b.call_timeout_ms, a.call_timeout_ms.has_value());
+    c->unconfirmed_pages = pick(a.unconfirmed_pages, b.unconfirmed_pages, a.unconfirmed_pages.has_value());
+    c->private_peers = pick(a.private_peers, b.private_peers, a.private_peers.has_value());
     c->log = pick(a.log, b.log, !a.log.empty());
     c->first_place = pick(a.first_place, b.first_place, a.first_place.file != nullptr);
     return c;

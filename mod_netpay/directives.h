@@ -46,6 +46,8 @@ struct ServerConfig {
     std::optional<std::uint32_t> memcached_timeout_ms;
     std::optional<std::string> memcached_prefix;
     std::optional<std::uint32_t> connect_timeout_ms, call_timeout_ms;
+    std::optional<std::uint32_t> unconfirmed_pages;
+    std::optional<bool> private_peers;
     std::string log;
     Place first_place;     // of the first directive here
 

@@ -5,6 +5,7 @@
 #include "core/json.h"
 #include "mod_netpay/directives.h"
 #include "mod_netpay/gate.h"
+#include "mod_netpay/handoff.h"
 #include "mod_netpay/vendor.h"
 
 namespace netpay::glue {
@@ -109,16 +110,16 @@ int claim_discovery(request_rec* r) {
 
 int answer_discovery(request_rec* r) {
     if (!is_discovery(r)) return DECLINED;
-    if (std::string_view(r->uri) != path) return HTTP_NOT_FOUND;  // nothing is handed over here yet
-    r->allowed = AP_METHOD_BIT << M_GET;
+    if (std::string_view(r->uri) != path) return HTTP_NOT_FOUND;  // hand-overs were answered before
+    ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
     if (r->method_number != M_GET) return HTTP_METHOD_NOT_ALLOWED;
     const Vendor& v = *server_config(r->server).resolved;
     if (dir_config(r).require_tls.value_or(true) && !is_private(r)) return send_refusal(r, refuse::insecure());
-    if (!v.counter || !v.counter->desk().keeper.ready())
-        return send_refusal(r, refuse::unavailable(Decision::custody_unavailable, 2));
+    if (!v.counter) return send_refusal(r, refuse::unavailable(Decision::custody_unavailable, 2));
+    if (const auto why = closed(v.counter->desk())) return send_refusal(r, *why);
     const auto paths = priced_paths(r);
     json::Object o;
-    o.set("vendor", v.origin).set("brokers", v.issuers).set("handoff", v.origin + std::string(path) + "/handoff");
+    o.set("vendor", v.origin).set("brokers", v.issuers).set("handoff", v.origin + std::string(handoff_path));
     o.set("prices", price_list(paths));
     add_challenge(r, v, paths, o);
     return send(r, HTTP_OK, "application/json", o.jcs());

@@ -6,7 +6,7 @@
 
 namespace netpay::glue {
 
-// Whether r asks for discovery, or for something below it, on a server that sells.
+// Whether r asks for discovery, or for something below it (hand-overs), on a server that sells.
 bool is_discovery(const request_rec* r);
 
 // translate_name and map_to_storage, first: nobody else maps it.

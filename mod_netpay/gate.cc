@@ -74,8 +74,11 @@ std::vector<std::string> challenges_for(request_rec* r, const Passage& p) {
     return out;
 }
 
-// Whether challenges can be honoured: the till is open and every broker's keys are known.
-bool can_sell(const Passage& p) { return p.vendor && p.vendor->counter && p.vendor->counter->desk().keeper.ready(); }
+// Why challenges could not be honoured now. Nothing: they can.
+std::optional<Refusal> cannot_sell(const Passage& p) {
+    if (!p.vendor || !p.vendor->counter) return refuse::unavailable(Decision::custody_unavailable, 2);
+    return closed(p.vendor->counter->desk());
+}
 
 void set_environment(request_rec* r, const char* name, const std::string& value) {
     const char* v = pool_string(r->pool, value);
@@ -272,7 +275,7 @@ Ask ask_of(request_rec* r, const Vendor& vendor, const Price& price) {
 int refuse_request(request_rec* r, Passage& p, Refusal refusal) {
     std::vector<std::string> challenges;
     if (refusal.with_challenges()) {
-        if (!can_sell(p)) refusal = refuse::unavailable(Decision::custody_unavailable, 2);
+        if (auto why = cannot_sell(p)) refusal = std::move(*why);
         else if (challenges = challenges_for(r, p); challenges.empty())
             refusal = refuse::unavailable(Decision::no_price, price_retry_s);
     }

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <memory>
 
-#include "mod_netpay/text.h"
+#include "mod_netpay/startup.h"
 
 namespace netpay::glue {
 namespace {
@@ -57,10 +57,10 @@ void count_exception() {
 
 int show_metrics(request_rec* r) {
     if (!r->handler || r->handler != handler_name) return DECLINED;
-    r->allowed = AP_METHOD_BIT << M_GET;
+    ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
     if (r->method_number != M_GET) return HTTP_METHOD_NOT_ALLOWED;
     if (!mapped) return HTTP_SERVICE_UNAVAILABLE;
-    const std::string text = mapped->prometheus();
+    const std::string text = mapped->prometheus() + prometheus(vendor_gauges());
     ap_set_content_type(r, "text/plain; version=0.0.4; charset=utf-8");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     ap_set_content_length(r, static_cast<apr_off_t>(text.size()));

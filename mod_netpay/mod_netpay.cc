@@ -5,6 +5,7 @@
 #include "mod_netpay/directives.h"
 #include "mod_netpay/discovery.h"
 #include "mod_netpay/gate.h"
+#include "mod_netpay/handoff.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/passage.h"
 #include "mod_netpay/paywall.h"
@@ -58,7 +59,10 @@ void register_hooks(apr_pool_t* pool) {
     ap_hook_post_read_request(hook<take_credential>, nullptr, who_reads_fields, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(hook<claim_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_map_to_storage(hook<claim_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+    ap_hook_check_authn(hook<admit_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authz(hook<admit_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(hook<check_payment>, nullptr, nullptr, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_fixups(hook<answer_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(hook<finish_lookup>, who_looks_up, nullptr, APR_HOOK_REALLY_LAST);
     ap_hook_handler(hook<answer_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(hook<close_side_doors>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);

@@ -1,6 +1,5 @@
 #include "mod_netpay/purchase.h"
 
-#include <optional>
 #include <string>
 
 #include "core/jws.h"
@@ -12,6 +11,12 @@ using custody::Acquired;
 using custody::Taken;
 using till::Answer;
 using till::Outcome;
+
+constexpr std::size_t short_coin = 8;          // of a coin's name in the log
+constexpr std::uint32_t handed_on_retry_s = 1; // another vendor was quicker: ask again
+constexpr std::uint32_t clock_retry_s = 60;    // an operator has to set it
+constexpr std::uint32_t keys_retry_s = 2;      // they are being fetched
+constexpr std::uint32_t confirm_retry_s = 5;   // a report is under way or waits for its next try
 
 constexpr const char* unknown_coin = "This vendor does not know the coin: a touchstone that verifies is needed.";
 
@@ -83,11 +88,26 @@ std::optional<Refusal> fetch(const Desk& d, const PaymentPayload& payload, const
                              : d.keeper.acquire(payload, charge.rules.max_hop);
     const bool held = a.taken == Taken::held;
     count(d, known ? (held ? Tick::regain : Tick::regain_failed) : (held ? Tick::acquire : Tick::acquire_failed));
+    if (const auto tick = takeover_tick(a.way); held && tick) count(d, *tick);
     if (held) return std::nullopt;
     if (a.taken == Taken::unavailable && d.log)
-        d.log->write(custody::Log::Level::warning, "coin " + payload.coin.substr(0, 8) + ": " + a.detail);
+        d.log->write(custody::Log::Level::warning, "coin " + payload.coin.substr(0, short_coin) + ": " + a.detail);
     return not_taken(a, charge.rules);
 }
+
+// All is sold that may be before the broker confirms the hand-over: reported
+// now, in the customer's time. Nothing: it is confirmed.
+std::optional<Refusal> confirm(const Desk& d, const PaymentPayload& payload) {
+    const bool confirmed = d.keeper.confirm(payload.tag);
+    count(d, confirmed ? Tick::confirm : Tick::confirm_failed);
+    if (confirmed) return std::nullopt;
+    if (d.log)
+        d.log->write(custody::Log::Level::warning,
+                     "coin " + payload.coin.substr(0, short_coin) + ": every page is sold that may be (NetPayUnconfirmed) before the broker confirms its hand-over");
+    return refuse::unavailable(Decision::custody_unavailable, confirm_retry_s);
+}
+
+bool lease_over(const Outcome& o) { return o.answer == Answer::judged && o.verdict == Verdict::lease_over; }
 
 std::variant<Purchase, Refusal> answer(const Desk& d, const PaymentPayload& payload, const till::Charge& charge,
                                        const Outcome& o) {
@@ -99,6 +119,8 @@ std::variant<Purchase, Refusal> answer(const Desk& d, const PaymentPayload& payl
             return refuse::verification_failed(Decision::currency, "The coin is of another currency than the price.");
         case Answer::broker:
             return refuse::verification_failed(Decision::broker, "The coin is of a broker that is not accepted here.");
+        case Answer::not_held: return refuse::unavailable(Decision::custody_unavailable, handed_on_retry_s);
+        case Answer::unconfirmed: return refuse::unavailable(Decision::custody_unavailable, confirm_retry_s);
         case Answer::unknown:
         case Answer::unavailable: break;
     }
@@ -110,19 +132,28 @@ std::variant<Purchase, Refusal> answer(const Desk& d, const PaymentPayload& payl
 }  // namespace
 
 std::variant<Purchase, Refusal> purchase(const Desk& d, const PaymentPayload& payload, till::Charge& charge) {
+    if (!d.keeper.clock_good()) return refuse::unavailable(Decision::clock, clock_retry_s);
     if (auto r = dearer_than_accepted(d, payload, charge)) return std::move(*r);
     if (auto r = used_by_copy(d, payload, charge)) return std::move(*r);
     Outcome o = d.till.reserve(charge);
-    // A cold coin first comes into custody; one whose lease ended is asked for again. Once each.
-    if (o.answer == Answer::unknown) {
-        if (auto r = fetch(d, payload, charge, false)) return std::move(*r);
+    // A strange coin first comes into custody; one that was here is asked for
+    // again. Once: whatever the till says after that is the answer.
+    const bool known = o.answer == Answer::not_held || lease_over(o);
+    if (known || o.answer == Answer::unknown) {
+        if (auto r = fetch(d, payload, charge, known)) return std::move(*r);
         o = d.till.reserve(charge);
     }
-    if (o.answer == Answer::judged && o.verdict == Verdict::lease_over) {
-        if (auto r = fetch(d, payload, charge, true)) return std::move(*r);
+    if (o.answer == Answer::unconfirmed) {
+        if (auto r = confirm(d, payload)) return std::move(*r);
         o = d.till.reserve(charge);
     }
     return answer(d, payload, charge, o);
+}
+
+std::optional<Refusal> closed(const Desk& d) {
+    if (!d.keeper.ready()) return refuse::unavailable(Decision::custody_unavailable, keys_retry_s);
+    if (!d.keeper.clock_good()) return refuse::unavailable(Decision::clock, clock_retry_s);
+    return std::nullopt;
 }
 
 }  // namespace netpay

@@ -2,6 +2,7 @@
 // customer (PROTOCOL.md sections 5 and 6). No httpd in here.
 #pragma once
 
+#include <optional>
 #include <variant>
 
 #include "core/credential.h"
@@ -29,5 +30,9 @@ struct Purchase {
 // Reserves `charge` (filled but for its units) for the payload. On Purchase
 // with verdict paid the caller settles or releases.
 std::variant<Purchase, Refusal> purchase(const Desk& desk, const PaymentPayload& payload, till::Charge& charge);
+
+// Why nothing can be sold here now, so that nobody is asked to pay: a broker's
+// keys are not known, or the clock is wrong, by which leases end. Nothing: it can.
+std::optional<Refusal> closed(const Desk& desk);
 
 }  // namespace netpay

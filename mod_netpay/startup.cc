@@ -6,6 +6,7 @@
 #include <unixd.h>
 #include <util_cfgtree.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "core/jws.h"
 #include "core/key.h"
 #include "mod_netpay/directives.h"
+#include "mod_netpay/handoff.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/payment_log.h"
 #include "mod_netpay/text.h"
@@ -25,12 +27,18 @@ namespace {
 
 // A field line must hold "Authorization: Payment " and 4 KB of credential (PROTOCOL.md section 5).
 constexpr int least_field_bytes = 4096 + 64;
+constexpr std::size_t most_unreported = 10000;           // shown in the metrics; more are as bad
+constexpr std::int64_t certificate_soon_s = 14 * 86400;  // a broker's operator may need a week
 
 std::vector<Vendor*>* vendors = nullptr;  // of this configuration
 bool trusted_proxy = false;
 
 void complain(server_rec* s, const std::string& text) {
     ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_EMERG, 0, s, "%s", text.c_str());
+}
+
+void warn(server_rec* s, const std::string& text) {
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, s, "%s", text.c_str());
 }
 
 std::string read_text(const std::string& path) {
@@ -125,11 +133,19 @@ Result<std::shared_ptr<const SigningKey>> vendor_key(const ServerConfig& c) {
     return std::shared_ptr<const SigningKey>(std::make_shared<SigningKey>(std::move(*key)));
 }
 
+// The token in the certificate's file; empty: there is none.
+std::string certificate_of(const ServerConfig& c) {
+    if (c.certificate.empty()) return {};
+    const std::string text = read_text(c.certificate);
+    const auto lines = split(text, '\n');
+    return lines.empty() ? std::string() : std::string(lines.front());
+}
+
 // The certificate speaks of this vendor and this key. Who signed it is for
 // those it is shown to.
 std::string certificate_faults(const ServerConfig& c, const SigningKey& key) {
     if (c.certificate.empty()) return {};
-    const auto claims = jws::peek(trim(split(read_text(c.certificate), '\n').empty() ? "" : split(read_text(c.certificate), '\n')[0]));
+    const auto claims = jws::peek(certificate_of(c));
     if (!claims) return "NetPayVendorCertificate: " + c.certificate + " holds no certificate";
     if (claims->root().string("sub") != c.vendor) return "NetPayVendorCertificate: " + c.certificate + " is another vendor's";
     const auto* cnf = claims->root().object("cnf");
@@ -137,6 +153,27 @@ std::string certificate_faults(const ServerConfig& c, const SigningKey& key) {
     const auto certified = jwk ? PublicKey::from_jwk(*jwk) : Result<PublicKey>(Code::malformed, "no key");
     if (!certified || !(*certified == key.public_key()))
         return "NetPayVendorCertificate: " + c.certificate + " is for another key than NetPayVendorKey's";
+    return {};
+}
+
+// What does not keep the server from starting, but other vendors from taking
+// coins over from it, or it from them.
+std::string certificate_warning(const ServerConfig& c) {
+    const auto claims = jws::peek(certificate_of(c));
+    if (!claims) return {};
+    const auto& p = claims->root();
+    const std::string issuer(p.string("iss").value_or("")), handoff(p.string("handoff").value_or(""));
+    const auto exp = p.uint("exp");
+    const auto now = apr_time_sec(apr_time_now());
+    const std::string at = "NetPayVendorCertificate " + c.certificate + ": ";
+    const std::string renew = "; get the new one with `netpay-brokerd vendor certificate " + c.vendor + "`";
+    if (exp && static_cast<UnixTime>(*exp) < now) return at + "it has expired: other vendors release no coin for it" + renew;
+    if (exp && static_cast<UnixTime>(*exp) < now + certificate_soon_s)
+        return at + "it expires in " + std::to_string((static_cast<UnixTime>(*exp) - now) / 86400) + " days" + renew;
+    if (std::none_of(c.brokers.begin(), c.brokers.end(), [&](const BrokerLine& b) { return b.issuer == issuer; }))
+        return at + "it is of the broker " + issuer + ", which no NetPayBroker names: coins of the others need that broker's own certificate for this vendor, as in its list";
+    if (handoff != c.vendor + std::string(handoff_path))
+        return at + "it sends other vendors to " + handoff + " for hand-overs, but this server answers at " + c.vendor + std::string(handoff_path);
     return {};
 }
 
@@ -165,6 +202,7 @@ bool check_server(server_rec* s, std::map<std::string, const ServerConfig*>& til
     }
     if (s->limit_req_fieldsize < least_field_bytes)
         return refuse("LimitRequestFieldSize " + std::to_string(s->limit_req_fieldsize) + " leaves no room for a payment: at least " + std::to_string(least_field_bytes) + " is needed");
+    if (const auto text = certificate_warning(c); !text.empty()) warn(s, at + text);
     const auto [it, first] = tills.emplace(c.till_directory, &c);
     if (!first && !same_vendor(c, *it->second))
         return refuse("NetPayTill " + c.till_directory + " is also the till of " + it->second->vendor_place.str() + " with another vendor, key, secret or broker: give each its own directory");
@@ -228,6 +266,9 @@ Result<bool> fill(Vendor& v, const ServerConfig& c) {
     }
     v.connect_timeout_ms = c.connect_timeout_ms.value_or(v.connect_timeout_ms);
     v.call_timeout_ms = c.call_timeout_ms.value_or(v.call_timeout_ms);
+    v.certificate = certificate_of(c);
+    v.unconfirmed_pages = c.unconfirmed_pages.value_or(v.unconfirmed_pages);
+    v.private_peers = c.private_peers.value_or(v.private_peers);
     v.till.directory = c.till_directory;
     v.till.slots = c.till_slots;
     v.till.sync = c.sync;
@@ -274,6 +315,21 @@ apr_status_t stop_counters(void*) {
 }
 
 }  // namespace
+
+std::vector<VendorGauges> vendor_gauges() {
+    std::vector<VendorGauges> out;
+    if (!vendors) return out;
+    for (const auto* v : *vendors) {
+        if (!v->counter) continue;
+        const auto& desk = v->counter->desk();
+        const auto h = desk.keeper.health();
+        // Counted in the till, whichever process took the coins over.
+        const auto unreported = static_cast<std::uint32_t>(desk.till.unreported(most_unreported).size());
+        out.push_back({v->origin, unreported, h.skew_s, h.clock_good, h.vendors_known,
+                       h.list_fetched ? apr_time_sec(apr_time_now()) - h.list_fetched : -1});
+    }
+    return out;
+}
 
 bool trusted_proxy_configured() { return trusted_proxy; }
 

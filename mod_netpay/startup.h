@@ -3,6 +3,9 @@
 // opened by the children.
 #pragma once
 
+#include <vector>
+
+#include "mod_netpay/counters.h"
 #include "mod_netpay/httpd_api.h"
 
 namespace netpay::glue {
@@ -16,6 +19,9 @@ int prepare(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* 
 
 // child_init.
 void start_child(apr_pool_t* pchild, server_rec* s);
+
+// What the metrics say of the vendors that this child could open.
+std::vector<VendorGauges> vendor_gauges();
 
 // Whether the configuration names a proxy in front whose word about clients
 // is taken (mod_remoteip): then a loopback peer says nothing of the client.

@@ -26,6 +26,9 @@ struct Vendor {
     std::vector<custody::Broker> brokers;
     std::string ca_file;
     std::uint32_t connect_timeout_ms = 1000, call_timeout_ms = 3000;
+    std::string certificate;          // the broker's for this vendor, a JWS; empty: as in the broker's list
+    std::uint32_t unconfirmed_pages = 10;
+    bool private_peers = false;
     till::Options till;
     cache::Options cache;             // without servers: none
     std::unique_ptr<ChallengeSecrets> secrets;

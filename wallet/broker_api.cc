@@ -1,8 +1,12 @@
 #include "wallet/broker_api.h"
 
+#include <array>
+
 #include "core/base64url.h"
+#include "core/certificate.h"
 #include "core/json.h"
 #include "core/origin.h"
+#include "core/request.h"
 #include "wallet/text.h"
 
 namespace netpay::wallet {
@@ -186,18 +190,53 @@ Outcome<Purchase> BrokerApi::buy(Account& a, const Coin& c, const Payword& root)
     return Purchase{std::string(*token), t->exp, {}};
 }
 
-Outcome<Refund> BrokerApi::give_back(const Account& a, const std::string& coin) {
-    const std::string body = "{}";
+Outcome<Refund> BrokerApi::give_back(const Account& a, const std::string& coin, const std::optional<Revealed>& highest) {
+    json::Object members;
+    if (highest) members.set("index", std::uint64_t{highest->index}).set("payword", encode_payword(highest->payword));
+    const std::string body = members.jcs();
     auto reply = call("POST", a.api + "/coins/" + coin + "/return", &a, &body);
     if (!reply) return reply.failure();
     const auto& v = reply->body.root();
-    if (reply->status == 202) return Refund{};
+    if (reply->status == 202) return Refund{false, {}, {}, static_cast<UnixTime>(v.uint("due").value_or(0))};
     if (reply->status != 200) return refusal(a.issuer, reply->status, v);
     const auto n = v.uint("refunded");
     const auto s = v.string("refunded");
     const auto amount = n ? Amount::from(*n) : s ? Amount::parse(*s) : std::nullopt;
     if (!amount) return nonsense(a.issuer, "no refund");
-    return Refund{true, *amount, std::string(v.string("currency").value_or(""))};
+    return Refund{true, *amount, std::string(v.string("currency").value_or("")), 0};
+}
+
+Outcome<std::string> BrokerApi::register_vendor(const Account& a, const Registration& r, const SigningKey& key) {
+    std::array<std::uint8_t, 16> name{};
+    if (!random_.fill(name.data(), name.size())) return Failure{Exit::other, "this machine gives no random bytes"};
+    json::Object members;
+    members.set("origin", r.origin).set("jwk", key.public_key().jwk()).set("handoff", r.handoff);
+    const RequestHead head{r.origin, a.issuer, "vendors", clock_.now(), b64u_encode(name)};
+    const std::string body = json::Object().set("request", sign_request(head, std::move(members), key)).jcs();
+    auto reply = call("POST", a.api + "/vendors", &a, &body);
+    if (!reply) return reply.failure();
+    const auto& v = reply->body.root();
+    if (reply->status / 100 != 2) return refusal(a.issuer, reply->status, v);
+    const auto status = v.string("status");
+    if (!status || (*status != "pending" && *status != "approved")) return nonsense(a.issuer, "no status of the registration");
+    return std::string(*status);
+}
+
+Outcome<std::string> BrokerApi::certificate(const BrokerInfo& info, const std::string& origin) {
+    const auto jwks = fetch_jwks(info.jwks_uri);
+    if (!jwks) return jwks.failure();
+    auto reply = call("GET", info.api + "/vendors/" + b64u_encode(origin), nullptr, nullptr);
+    if (!reply) return reply.failure();
+    const auto& v = reply->body.root();
+    if (reply->status == 404) return std::string();
+    if (reply->status != 200) return refusal(info.issuer, reply->status, v);
+    const auto token = v.string("certificate");
+    const auto keys = KeySet::parse(*jwks);
+    if (!token || !keys) return nonsense(info.issuer, "no certificate");
+    const auto certificate = verify_certificate(*token, info.issuer, *keys, clock_.now());
+    if (!certificate) return nonsense(info.issuer, certificate.error().detail);
+    if (certificate->sub != origin) return nonsense(info.issuer, "a certificate of another vendor");
+    return std::string(*token);
 }
 
 }  // namespace netpay::wallet

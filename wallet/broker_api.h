@@ -39,9 +39,21 @@ struct Purchase {
 };
 
 struct Refund {
-    bool done = false;  // false: the holder could not be reached; asked again later
+    bool done = false;  // false: the holder did not let go yet; the broker asks again
     Amount refunded;
     std::string currency;
+    UnixTime due = 0;   // not done: when it will be refunded at the latest; 0: not said
+};
+
+// A payword that was revealed before.
+struct Revealed {
+    std::uint32_t index = 0;
+    Payword payword;
+};
+
+// A vendor that is registered, in its own words.
+struct Registration {
+    std::string origin, handoff;
 };
 
 class BrokerApi {
@@ -58,7 +70,14 @@ public:
     // POST coins with the chain's salt and root; the same request again gets
     // the same answer. `jwks` is refreshed when the broker signs by a new key.
     Outcome<Purchase> buy(Account& a, const Coin& c, const Payword& root);
-    Outcome<Refund> give_back(const Account& a, const std::string& coin);
+    // POST coins/{coin}/return. With the highest payword the wallet has
+    // revealed the broker can ask the coin's holder as a vendor would; one that
+    // was never revealed must not be given.
+    Outcome<Refund> give_back(const Account& a, const std::string& coin, const std::optional<Revealed>& highest);
+    // POST vendors, signed by the vendor's key: "pending" or "approved".
+    Outcome<std::string> register_vendor(const Account& a, const Registration& r, const SigningKey& key);
+    // GET vendors/{origin}: the certificate, verified by the broker's keys; '' if it is not approved.
+    Outcome<std::string> certificate(const BrokerInfo& info, const std::string& origin);
 
 private:
     struct Reply {

@@ -22,6 +22,7 @@ enum class Exit : int {
     broker = 8,         // the broker refused or answered nonsense
     store = 9,          // the wallet's own files
     payment = 10,       // the site refuses the payment, or its challenge cannot be used
+    evidence = 11,      // evidence that does not hold
 };
 
 struct Failure {

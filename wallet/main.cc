@@ -23,7 +23,8 @@ constexpr OptionSpec global_options[] = {
 
 constexpr const char* exit_text =
     "Exit status: 0 done, 1 output failed, 2 wrong usage, 3 network, 4 HTTP error, 5 price not accepted,\n"
-    "6 not enough money, 7 the site counts more than you accepted, 8 broker, 9 store, 10 payment refused.\n";
+    "6 not enough money, 7 the site counts more than you accepted, 8 broker, 9 store, 10 payment refused,\n"
+    "11 evidence that does not hold.\n";
 
 void print_options(std::span<const OptionSpec> options) {
     for (const auto& o : options) {
@@ -35,7 +36,7 @@ void print_options(std::span<const OptionSpec> options) {
 
 void print_overview() {
     std::printf("Usage: netpay [--store DIR] [--json] COMMAND …\n\nAn e-wallet: buys coins from a broker and pays web pages with them.\n\n");
-    for (const auto& c : commands()) std::printf("  %-10s %s\n", c.name, c.summary);
+    for (const auto& c : commands()) std::printf("  %-16s %s\n", c.name, c.summary);
     std::printf("\nOptions of every command:\n");
     print_options(global_options);
     std::printf("\n'netpay COMMAND --help' says more; so does netpay(1).\n%s", exit_text);
@@ -108,7 +109,8 @@ int run(int argc, char** argv) {
     if (args->has("version")) return std::printf("netpay %s\n", version().c_str()), 0;
     if (args->has("json")) context.json = true;
     if (const auto dir = args->get("store")) context.store_directory = *dir;
-    if (const auto opened = context.open(); !opened) return report(opened.failure(), context.json);
+    if (command->store)
+        if (const auto opened = context.open(); !opened) return report(opened.failure(), context.json);
     if (command->network)
         if (const auto online = context.go_online(*args); !online) return report(online.failure(), context.json);
     const auto result = command->run(context, *args);

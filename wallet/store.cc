@@ -325,6 +325,14 @@ Outcome<Chain> Store::chain(const Coin& c) {
     });
 }
 
+Outcome<std::uint32_t> Store::revealed(const Coin& c) {
+    return transaction<std::uint32_t>([&]() -> Outcome<std::uint32_t> {
+        long long index = 0;
+        sql() << "SELECT COALESCE(MAX(revealed), 0) FROM standings WHERE coin = :c", soci::into(index), soci::use(c.coin, "c");
+        return static_cast<std::uint32_t>(index);
+    });
+}
+
 Outcome<Done> Store::write_off(const std::string& coin, std::uint32_t spent) {
     return run([&]() -> Outcome<Done> {
         const long long s = spent;

@@ -109,6 +109,8 @@ public:
     // By name or by the beginning of a name that fits one coin only.
     Outcome<Coin> coin(const std::string& name);
     Outcome<Chain> chain(const Coin& c);
+    // The highest index of a coin that any vendor may have seen; 0: none has.
+    Outcome<std::uint32_t> revealed(const Coin& c);
     // The owner takes a vendor's `claimed` for spent.
     Outcome<Done> write_off(const std::string& coin, std::uint32_t spent);
 

@@ -1,10 +1,12 @@
 #include "broker/api/api.h"
 
 #include "broker/api/resource.h"
+#include "broker/custody/compensation.h"
 #include "broker/custody/epochs.h"
 #include "broker/custody/returns.h"
 #include "broker/issue/coins.h"
 #include "broker/vendors/vendors.h"
+#include "broker/web/return_page.h"
 #include "core/limits.h"
 
 namespace netpay::broker {
@@ -35,6 +37,7 @@ void repeatedly(Context& context, Store& store, std::string_view work, F f) {
 
 Outcome<Done> forget(Sql& sql, UnixTime now) {
     run(sql, "DELETE FROM nonces WHERE at < :t", now - limits::request_jti_kept_s);
+    run(sql, "DELETE FROM registration_nonces WHERE at < :t", now - limits::request_jti_kept_s);
     run(sql, "DELETE FROM idempotency WHERE at < :t", now - issue::idempotency_kept_s);
     return Done{};
 }
@@ -50,6 +53,7 @@ void register_api(Routes& routes, Context& context, Store& store) {
     api::add_vendors(routes, broker);
     api::add_custody(routes, broker);
     api::add_redemptions(routes, broker);
+    web::add_return_page(routes, broker);
 }
 
 void tick(Context& context, Store& store) {
@@ -58,8 +62,12 @@ void tick(Context& context, Store& store) {
     once(context, store, "heartbeat", [&](Sql& sql) { return custody::heartbeat(sql, now); });
     repeatedly(context, store, "epochs", [&](Sql& sql) { return custody::end_epochs(sql, now, batch_rows); });
     repeatedly(context, store, "returns", [&](Sql& sql) { return custody::finish_returns(context, sql, now, batch_rows); });
+    repeatedly(context, store, "expiry", [&](Sql& sql) { return custody::refund_expired(context, sql, now, batch_rows); });
+    repeatedly(context, store, "compensations", [&](Sql& sql) { return custody::pay_open(sql, now, batch_rows); });
     once(context, store, "certificates", [&](Sql& sql) { return vendors::renew_certificates(context, sql, now); });
     once(context, store, "purge", [&](Sql& sql) { return forget(sql, now); });
+    // Last: it waits for others.
+    custody::retry_returns(context, store, now);
 }
 
 }  // namespace netpay::broker

@@ -69,13 +69,30 @@ Outcome<Response> buy(Broker b, Request& request) {
     return Response::json(200, body).no_store();
 }
 
+// The optional body of a return: both members, or neither.
+Outcome<std::optional<custody::Mark>> shown_of(const Request& request) {
+    if (request.body.empty()) return std::optional<custody::Mark>();
+    const auto body = json_body(request);
+    if (!body) return body.refusal();
+    const auto& v = body->root();
+    if (!v.find("index") && !v.find("payword")) return std::optional<custody::Mark>();
+    const auto index = v.uint("index");
+    if (!index || *index < 1 || *index > limits::max_chain)
+        return missing("index", "an integer from 1 to 1048576, and come with \"payword\"");
+    const auto text = v.string("payword");
+    const auto payword = text ? decode_payword(*text) : std::nullopt;
+    if (!payword) return missing("payword", "32 bytes in base64url without padding, and come with \"index\"");
+    return std::optional(custody::Mark{static_cast<std::uint32_t>(*index), *payword});
+}
+
 Response answer(const custody::Returned& returned) {
     if (const auto* waiting = std::get_if<custody::Waiting>(&returned))
         return Response::json(202, json::Object()
                                        .set("state", "returning")
                                        .set("due", static_cast<std::uint64_t>(waiting->due))
-                                       .set("detail", "A vendor holds the coin. It is refunded when the lease has ended, "
-                                                      "not before " + format_rfc3339(waiting->due) + "."));
+                                       .set("detail", "A vendor holds the coin and has not let it go yet. It is asked again; "
+                                                      "when its lease has ended, at " + format_rfc3339(waiting->due) +
+                                                      ", the coin is refunded without it."));
     const auto& refunded = std::get<custody::Refunded>(returned);
     return Response::json(200, json::Object()
                                    .set("refunded", refunded.amount.micro())
@@ -85,10 +102,10 @@ Response answer(const custody::Returned& returned) {
 Outcome<Response> give_back(Broker b, Request& request) {
     const auto account = signed_in(b, request);
     if (!account) return account.refusal();
-    if (auto good = empty_or_json(request); !good) return good.refusal();
-    const auto returned = b.store.write([&](Sql& sql) {
-        return custody::give_back(b.context, sql, *account, request.params["coin"], b.context.clock.now());
-    });
+    const auto shown = shown_of(request);
+    if (!shown) return shown.refusal();
+    const auto returned = custody::give_back(b.context, b.store, *account, request.params["coin"], *shown,
+                                             b.context.clock.now());
     if (!returned) return returned.refusal();
     return answer(*returned).no_store();
 }

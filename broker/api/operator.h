@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,21 +42,46 @@ Result<std::vector<VoucherRow>> list_vouchers(Store& store);
 struct VendorRow {
     std::string origin, handoff, kid;
     std::string status;           // "pending", "approved", "suspended"
+    std::string suspended_for;    // "": it is not; "operator", "fraud"
+    std::int64_t frauds = 0;      // proofs against it that stand
     std::string account;          // that registered it
     UnixTime registered = 0;
     UnixTime certificate_exp = 0; // 0: no certificate
     std::map<Currency, Amount> pending, payable;  // credits: epoch not ended; payable
+    std::map<Currency, Amount> paid, owes;        // paid out until now; owed by the vendor
 };
 // Approved and suspended vendors, then registrations that wait.
 Result<std::vector<VendorRow>> list_vendors(Store& store, UnixTime now);
 // Approves what was registered for an origin, or reinstates a suspended
-// vendor, and gives the certificate. Where several keys were registered, the
-// kid of the vendor's own has to be named.
+// vendor, and gives the certificate. Where several keys were registered, a
+// new one is to take the place of the vendor's, or the vendor was proven a
+// fraud, the kid of the vendor's own has to be named. revoke: its other keys
+// count no more from now on.
 Result<std::string> approve_vendor(Context& context, Store& store, const std::string& origin,
-                                   const std::string& kid = {});
+                                   const std::string& kid = {}, bool revoke = false);
 Result<std::string> suspend_vendor(Context& context, Store& store, const std::string& origin);  // gives the new status
 // The certificate of an approved vendor, renewed if less than half of its life is left.
 Result<std::string> certificate_of(Context& context, Store& store, const std::string& origin);
+
+// Books that a vendor was paid all that is payable to it, in one currency or
+// in all; gives what that is. Refused for a vendor that was proven a fraud,
+// unless `force`: others may be due to be paid from its balance.
+Result<std::map<Currency, Amount>> pay_out(Context& context, Store& store, const std::string& origin,
+                                           const std::optional<Currency>& only, bool force);
+// Proofs of fraud that stand against a vendor; 0 if there is no such vendor.
+Result<std::int64_t> frauds_of(Store& store, const std::string& origin);
+
+struct FraudRow {
+    UnixTime at = 0;
+    std::string vendor, kind, coin;
+    std::uint64_t epoch = 0;
+    bool cleared = false;           // an index shown later founded the epoch
+    std::vector<std::string> tokens;  // the signed indices that prove it
+};
+Result<std::vector<FraudRow>> list_frauds(Store& store);  // oldest first
+
+// What is known of a coin, with every signature, as JSON (custody/evidence.h).
+Result<std::string> evidence_of(Context& context, Store& store, const std::string& coin);
 
 // The invariants of the ledger, each fault named in a sentence.
 struct LedgerTotals {

@@ -1,8 +1,12 @@
 // POST /vendors, GET /vendors, GET /vendors/{origin} (PROTOCOL.md section 9).
 #include "broker/vendors/vendors.h"
 
+#include <memory>
+#include <mutex>
+
 #include "broker/api/resource.h"
 #include "core/base64url.h"
+#include "core/hash.h"
 #include "core/jws.h"
 #include "core/origin.h"
 #include "core/request.h"
@@ -16,8 +20,13 @@ Refusal bad_request(const Error& e) {
             e.detail + "; sign it with the key in its own \"jwk\", aud this broker's issuer, call \"vendors\"."};
 }
 
+struct Signed {
+    vendors::Registration registration;
+    std::string jti;
+};
+
 // Signed by the key it names: whoever registers has that key.
-Outcome<vendors::Registration> registration_of(Broker b, std::string_view token, UnixTime now) {
+Outcome<Signed> registration_of(Broker b, std::string_view token, UnixTime now) {
     const auto peeked = jws::peek(token);
     if (!peeked) return bad_request(peeked.error());
     const auto* jwk = peeked->root().object("jwk");
@@ -30,7 +39,7 @@ Outcome<vendors::Registration> registration_of(Broker b, std::string_view token,
     const auto origin = members.string("origin"), handoff = members.string("handoff");
     if (!origin || *origin != request->head.iss) return missing("origin", "the vendor's origin and equal to \"iss\"");
     if (!handoff) return missing("handoff", "an https URL on the vendor's origin");
-    return vendors::Registration{std::string(*origin), std::string(*handoff), std::move(*key)};
+    return Signed{{std::string(*origin), std::string(*handoff), std::move(*key)}, request->head.jti};
 }
 
 Outcome<Response> enrol(Broker b, Request& request) {
@@ -41,22 +50,79 @@ Outcome<Response> enrol(Broker b, Request& request) {
     const auto token = body->root().string("request");
     if (!token) return missing("request", "a signed netpay-request, a string");
     const UnixTime now = b.context.clock.now();
-    const auto registration = registration_of(b, *token, now);
-    if (!registration) return registration.refusal();
-    const auto status = b.store.write(
-        [&](Sql& sql) { return vendors::enrol(sql, b.context.options, *account, *registration, now); });
+    const auto proven = registration_of(b, *token, now);
+    if (!proven) return proven.refusal();
+    const auto& registration = proven->registration;
+    const auto kid = registration.key.kid();
+    const auto status = b.store.write([&](Sql& sql) -> Outcome<std::string> {
+        if (auto fresh = vendors::register_once(sql, kid, proven->jti, now); !fresh) return fresh.refusal();
+        return vendors::enrol(sql, b.context.options, *account, registration, now);
+    });
     if (!status) return status.refusal();
     b.context.metrics.vendor_registered();
-    b.context.log.info("vendor_registered", json::Object().set("origin", registration->origin).set("kid", registration->key.kid()));
-    return Response::json(202, json::Object().set("origin", registration->origin).set("status", *status));
+    b.context.log.info("vendor_registered", json::Object().set("origin", registration.origin).set("kid", kid));
+    return Response::json(202, json::Object().set("origin", registration.origin).set("kid", kid).set("status", *status));
 }
 
-Outcome<Response> list(Broker b, Request&) {
-    const auto certificates = b.store.read([&](Sql& sql) -> Outcome<std::vector<std::string>> {
-        return vendors::certificates(sql, b.context.clock.now());
-    });
-    if (!certificates) return certificates.refusal();
-    return Response::json(200, json::Object().set("certificates", *certificates));
+// The list as it was last written. With thousands of vendors it has
+// megabytes, and every vendor's host fetches it every five minutes: the store
+// is asked for the rows' numbers, and only for the certificates if those changed.
+class ListCache {
+public:
+    struct Written {
+        std::vector<Int> rows;
+        std::string body, tag;
+    };
+
+    Outcome<std::shared_ptr<const Written>> current(Store& store, UnixTime now) {
+        const auto last = [this] {
+            const std::lock_guard lock(mutex_);
+            return written_;
+        }();
+        auto fresh = store.read([&](Sql& sql) -> Outcome<std::shared_ptr<const Written>> {
+            auto rows = vendors::listed(sql, now);
+            if (last && last->rows == rows) return last;
+            return write(std::move(rows), vendors::certificates(sql, now));
+        });
+        if (!fresh || *fresh == last) return fresh;
+        const std::lock_guard lock(mutex_);
+        written_ = *fresh;
+        return fresh;
+    }
+
+private:
+    static std::shared_ptr<const Written> write(std::vector<Int> rows, const std::vector<std::string>& certificates) {
+        auto w = std::make_shared<Written>();
+        w->rows = std::move(rows);
+        w->body = json::Object().set("certificates", certificates).jcs();
+        w->tag = '"' + b64u_encode(sha256(w->body)) + '"';
+        return w;
+    }
+
+    std::mutex mutex_;
+    std::shared_ptr<const Written> written_;
+};
+
+// RFC 9110 section 13.1.2: one of several tags, weak or not, or any.
+bool matches(std::string_view if_none_match, std::string_view tag) {
+    return if_none_match == "*" || if_none_match.find(tag) != std::string_view::npos;
+}
+
+Outcome<Response> list(Broker b, const Request& request, ListCache& cache) {
+    const auto written = cache.current(b.store, b.context.clock.now());
+    if (!written) return written.refusal();
+    Response r;
+    r.headers.emplace_back("ETag", (*written)->tag);
+    // A copy may miss what the last minute brought; a holder may have been suspended in it.
+    r.headers.emplace_back("Cache-Control", "max-age=60");
+    const auto known = request.header("if-none-match");
+    if (known && matches(*known, (*written)->tag)) {
+        r.status = 304;
+        r.content_type.clear();
+    } else {
+        r.body = (*written)->body;
+    }
+    return r;
 }
 
 Outcome<Response> show(Broker b, Request& request) {
@@ -73,7 +139,9 @@ Outcome<Response> show(Broker b, Request& request) {
 
 void add_vendors(Routes& routes, Broker b) {
     routes.add("POST", path("/vendors"), handler(b, enrol), {8192, 2, 50});
-    routes.add("GET", path("/vendors"), handler(b, list), {0, 20, 200});
+    const auto cache = std::make_shared<ListCache>();
+    const auto cached = [cache](Broker broker, Request& request) { return list(broker, request, *cache); };
+    routes.add("GET", path("/vendors"), handler(b, cached), {0, 20, 200});
     routes.add("GET", path("/vendors/{origin}"), handler(b, show), {0, 20, 200});
 }
 

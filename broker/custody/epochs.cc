@@ -6,17 +6,25 @@
 #include "broker/ledger/ledger.h"
 #include "core/limits.h"
 #include "core/payword.h"
+#include "core/rules.h"
 
 namespace netpay::broker::custody {
 namespace {
 
-using EpochColumns = std::tuple<Int, Int, Int, Int, Int, std::string, std::string, Int, std::string, Int, Int>;
+using EpochColumns = std::tuple<Int, Int, Int, Int, Int, std::string, std::string, Int, std::string, Int, Int, std::string>;
 
 constexpr const char* epoch_columns =
-    "SELECT coin, epoch, vendor, start, known, known_payword, custody, exp, status, released, settled FROM epochs ";
+    "SELECT coin, epoch, vendor, start, known, known_payword, custody, exp, status, released, settled, signed_index "
+    "FROM epochs ";
+
+template <class... In>
+std::vector<EpochColumns> epochs(Sql& sql, const char* where, const In&... in) {
+    return all<Int, Int, Int, Int, Int, std::string, std::string, Int, std::string, Int, Int, std::string>(
+        sql, std::string(epoch_columns) + where, in...);
+}
 
 Epoch epoch_from(const EpochColumns& row) {
-    const auto& [coin, epoch, vendor, start, known, payword, token, exp, status, released, settled] = row;
+    const auto& [coin, epoch, vendor, start, known, payword, token, exp, status, released, settled, index] = row;
     Epoch e;
     e.coin = coin;
     e.epoch = epoch;
@@ -29,8 +37,17 @@ Epoch epoch_from(const EpochColumns& row) {
     e.status = status;
     e.released = released;
     e.settled = settled != 0;
+    e.signed_index = index;
     return e;
 }
+
+std::optional<Epoch> first_of(const std::vector<EpochColumns>& rows) {
+    if (rows.empty()) return std::nullopt;
+    return epoch_from(rows.front());
+}
+
+// Without the rule (a canary build) an epoch ends with its lease.
+std::int64_t lease_margin_s() { return rules::holds(rules::Rule::lease_margin) ? limits::lease_margin_s : 0; }
 
 // Money that becomes payable, by vendor and currency.
 using Payable = std::map<std::pair<std::string, Currency>, Amount>;
@@ -55,10 +72,9 @@ Outcome<Done> book(Sql& sql, const Payable& sum, UnixTime now) {
     for (const auto& [whose, amount] : sum) {
         const auto& [origin, cur] = whose;
         if (amount.micro() == 0) continue;
-        auto posted = ledger::post(sql, {"settlement", origin, cur,
-                                         {{ledger::Side::debit, ledger::vendor_pending(origin), amount},
-                                          {ledger::Side::credit, ledger::vendor_payable(origin), amount}},
-                                         now});
+        auto postings = ledger::give_vendor(sql, origin, cur, amount);
+        postings.push_back({ledger::Side::debit, ledger::vendor_pending(origin), amount});
+        auto posted = ledger::post(sql, {"settlement", origin, cur, std::move(postings), now});
         if (!posted) return posted;
     }
     return Done{};
@@ -67,10 +83,11 @@ Outcome<Done> book(Sql& sql, const Payable& sum, UnixTime now) {
 }  // namespace
 
 std::optional<Epoch> last_epoch(Sql& sql, Int coin) {
-    const auto row = one<Int, Int, Int, Int, Int, std::string, std::string, Int, std::string, Int, Int>(
-        sql, std::string(epoch_columns) + "WHERE coin = :c ORDER BY epoch DESC LIMIT 1", coin);
-    if (!row) return std::nullopt;
-    return epoch_from(*row);
+    return first_of(epochs(sql, "WHERE coin = :c ORDER BY epoch DESC LIMIT 1", coin));
+}
+
+std::optional<Epoch> epoch_at(Sql& sql, Int coin, Int epoch) {
+    return first_of(epochs(sql, "WHERE coin = :c AND epoch = :e", coin, epoch));
 }
 
 Mark known_mark(const issue::Coin& coin, const std::optional<Epoch>& last) {
@@ -93,7 +110,8 @@ std::int64_t downtime_s(Sql& sql, UnixTime from, UnixTime to) {
 
 bool is_over(Sql& sql, const Epoch& e, UnixTime now) {
     if (e.status == "ended") return true;
-    if (now <= e.exp + limits::lease_margin_s) return false;
+    if (now <= e.exp + lease_margin_s()) return false;
+    if (!rules::holds(rules::Rule::lease_margin)) return true;
     return now - e.exp - downtime_s(sql, e.exp, now) > limits::lease_margin_s;
 }
 
@@ -109,9 +127,8 @@ Outcome<Done> heartbeat(Sql& sql, UnixTime now) {
 Outcome<Int> end_epochs(Sql& sql, UnixTime now, Int limit) {
     Payable sum;
     Int ended = 0;
-    const auto due = all<Int, Int, Int, Int, Int, std::string, std::string, Int, std::string, Int, Int>(
-        sql, std::string(epoch_columns) + "WHERE status = 'held' AND exp < :t ORDER BY exp LIMIT :m",
-        now - limits::lease_margin_s, limit);
+    const auto due =
+        epochs(sql, "WHERE status = 'held' AND exp < :t ORDER BY exp LIMIT :m", now - lease_margin_s(), limit);
     for (const auto& row : due) {
         const auto epoch = epoch_from(row);
         if (!is_over(sql, epoch, now)) continue;
@@ -123,12 +140,19 @@ Outcome<Int> end_epochs(Sql& sql, UnixTime now, Int limit) {
     return ended;
 }
 
-Outcome<Done> close(Sql& sql, const issue::Coin& coin, const Epoch& e, UnixTime now) {
+Outcome<Done> close_at(Sql& sql, const issue::Coin& coin, const Epoch& e, const Mark& end, UnixTime now) {
     Payable sum;
-    run(sql, "UPDATE epochs SET status = 'ended', released = known WHERE coin = :c AND epoch = :e", coin.id, e.epoch);
+    run(sql,
+        "UPDATE epochs SET status = 'ended', released = :r, known = :k, known_payword = :w "
+        "WHERE coin = :c AND epoch = :e",
+        end.index, end.index, encode_payword(end.payword), coin.id, e.epoch);
     run(sql, "DELETE FROM waiting WHERE coin = :c", coin.id);
     if (auto settled = settle(sql, coin.id, e.epoch, sum); !settled) return settled;
     return book(sql, sum, now);
+}
+
+Outcome<Done> close(Sql& sql, const issue::Coin& coin, const Epoch& e, UnixTime now) {
+    return close_at(sql, coin, e, {e.known, e.known_payword}, now);
 }
 
 }  // namespace netpay::broker::custody

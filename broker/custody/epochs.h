@@ -23,9 +23,11 @@ struct Epoch {
     std::string status;       // "held", "ended"
     Int released = -1;        // where it was closed; -1: it is the coin's last
     bool settled = false;     // its credits are payable
+    std::string signed_index; // that founded it; empty: the broker gave the coin itself
 };
 
 std::optional<Epoch> last_epoch(Sql& sql, Int coin);
+std::optional<Epoch> epoch_at(Sql& sql, Int coin, Int epoch);
 
 // An index with the payword that proves it.
 struct Mark {
@@ -53,8 +55,12 @@ Outcome<Done> heartbeat(Sql& sql, UnixTime now);
 // the coin goes to another or is returned.
 Outcome<Int> end_epochs(Sql& sql, UnixTime now, Int limit);
 
-// Closes the coin's last epoch at the highest index known; no claim goes
-// beyond it any more. Its credits become payable.
+// Closes the coin's last epoch at an index at or above its start and everything
+// credited in it; no claim goes beyond it any more, and the coin is known to be
+// spent to there and no further. Its credits become payable; nobody waits for
+// the coin any more.
+Outcome<Done> close_at(Sql& sql, const issue::Coin& coin, const Epoch& epoch, const Mark& end, UnixTime now);
+// The same at the highest index known.
 Outcome<Done> close(Sql& sql, const issue::Coin& coin, const Epoch& epoch, UnixTime now);
 
 }  // namespace netpay::broker::custody

@@ -31,12 +31,8 @@ std::uint32_t start_of(Sql& sql, const Coin& c, const std::optional<Epoch>& last
     return held ? last->start : known_mark(c, last).index;
 }
 
-UnixTime lease_end(const Context& context, const Coin& c, UnixTime now) {
-    return std::min(now + context.options.lease_s, c.exp);
-}
-
 std::string sign(Context& context, const Coin& c, const vendors::Vendor& vendor, Int epoch, const Mark& start,
-                 UnixTime now) {
+                 UnixTime now, UnixTime exp) {
     netpay::Custody t;
     t.iss = context.options.issuer;
     t.sub = vendor.origin;
@@ -45,28 +41,22 @@ std::string sign(Context& context, const Coin& c, const vendors::Vendor& vendor,
     t.index = start.index;
     t.payword = start.payword;
     t.iat = now;
-    t.exp = lease_end(context, c, now);
+    t.exp = exp;
     return sign_custody(t, *context.keys.current());
 }
 
-Outcome<Acquired> begin_epoch(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c,
-                              const std::optional<Epoch>& last, UnixTime now) {
-    if (last)
-        if (auto closed = close(sql, c, *last, now); !closed) return closed.refusal();
-    const Mark start = known_mark(c, last);
-    const Int epoch = last ? last->epoch + 1 : 1;
-    auto token = sign(context, c, vendor, epoch, start, now);
-    const auto word = encode_payword(start.payword);
-    run(sql,
-        "INSERT INTO epochs (coin, epoch, vendor, start, start_payword, known, known_payword, custody, iat, exp) "
-        "VALUES (:coin, :epoch, :vendor, :start, :word, :known, :kword, :custody, :iat, :exp)",
-        c.id, epoch, vendor.id, start.index, word, start.index, word, token, now, lease_end(context, c, now));
-    return Acquired(Granted{c.touchstone, std::move(token)});
+void keep(Sql& sql, const Coin& c, const Mark& shown) {
+    run(sql, "INSERT INTO known_paywords (coin, idx, payword) VALUES (:c, :i, :w) ON CONFLICT DO NOTHING", c.id,
+        shown.index, encode_payword(shown.payword));
 }
 
-bool others_wait(Sql& sql, const Coin& c, Int vendor) {
-    return c.state != "live" ||
-           number(sql, "SELECT COUNT(*) FROM waiting WHERE coin = :c AND vendor <> :v", c.id, vendor) > 0;
+Outcome<Acquired> next_epoch(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c,
+                             const std::optional<Epoch>& last, const Mark& shown, UnixTime now) {
+    if (last)
+        if (auto closed = close(sql, c, *last, now); !closed) return closed.refusal();
+    keep(sql, c, shown);
+    const Beginning b{last ? last->epoch + 1 : 1, known_mark(c, last), lease_end(context, c, now), {}};
+    return Acquired(Granted{c.touchstone, begin_epoch(context, sql, vendor, c, b, now)});
 }
 
 // The start of an epoch as its first custody named it.
@@ -77,9 +67,10 @@ Mark start_mark(Sql& sql, const Epoch& e) {
 
 std::string extend(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c, const Epoch& e,
                    UnixTime now) {
-    auto token = sign(context, c, vendor, e.epoch, start_mark(sql, e), now);
-    run(sql, "UPDATE epochs SET custody = :t, iat = :i, exp = :x WHERE coin = :c AND epoch = :e", token, now,
-        lease_end(context, c, now), c.id, e.epoch);
+    const auto exp = lease_end(context, c, now);
+    auto token = sign(context, c, vendor, e.epoch, start_mark(sql, e), now, exp);
+    run(sql, "UPDATE epochs SET custody = :t, iat = :i, exp = :x WHERE coin = :c AND epoch = :e", token, now, exp,
+        c.id, e.epoch);
     return token;
 }
 
@@ -98,6 +89,9 @@ Acquired held_elsewhere(Context& context, Sql& sql, const vendors::Vendor& vendo
                 e.start};
 }
 
+// Somebody else waits: the one objection that leaves the vendor the coin's holder.
+constexpr const char* waiting = "waiting";
+
 // Why an epoch is not renewed; empty if it is.
 std::string objection(Sql& sql, const vendors::Vendor& vendor, const RenewalItem& item, const std::optional<Coin>& coin,
                       const std::optional<Epoch>& last, UnixTime now) {
@@ -106,7 +100,7 @@ std::string objection(Sql& sql, const vendors::Vendor& vendor, const RenewalItem
     if (!last || last->vendor != vendor.id || static_cast<std::uint64_t>(last->epoch) != item.epoch) return "not-held";
     if (is_over(sql, *last, now)) return "over";
     if (!item.proven || item.mark.index < last->start) return "payword";
-    if (others_wait(sql, *coin, vendor.id)) return "waiting";
+    if (others_wait(sql, *coin, vendor.id)) return waiting;
     return {};
 }
 
@@ -119,6 +113,26 @@ void learn(Sql& sql, const Epoch& e, const Mark& mark) {
 }
 
 }  // namespace
+
+bool others_wait(Sql& sql, const Coin& c, Int vendor) {
+    return c.state != "live" ||
+           number(sql, "SELECT COUNT(*) FROM waiting WHERE coin = :c AND vendor <> :v", c.id, vendor) > 0;
+}
+
+UnixTime lease_end(const Context& context, const Coin& c, UnixTime now) {
+    return std::min(now + context.options.lease_s, c.exp);
+}
+
+std::string begin_epoch(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c, const Beginning& b,
+                        UnixTime now) {
+    auto token = sign(context, c, vendor, b.epoch, b.start, now, b.exp);
+    const auto word = encode_payword(b.start.payword);
+    run(sql,
+        "INSERT INTO epochs (coin, epoch, vendor, start, start_payword, known, known_payword, custody, iat, exp, "
+        "signed_index) VALUES (:coin, :epoch, :vendor, :start, :word, :known, :kword, :custody, :iat, :exp, :index)",
+        c.id, b.epoch, vendor.id, b.start.index, word, b.start.index, word, token, now, b.exp, b.signed_index);
+    return token;
+}
 
 Outcome<Done> may_ask(Sql& sql, const std::string& name, const Mark& shown, UnixTime now) {
     const auto coin = issue::find_coin(sql, name);
@@ -142,7 +156,7 @@ Outcome<Acquired> acquire(Context& context, Sql& sql, const vendors::Vendor& ven
     // It may have changed hands since may_ask().
     if (shown.index <= start_of(sql, *coin, last, now)) return bad_payword();
     if (held) return held_elsewhere(context, sql, vendor, *coin, *last, now);
-    return begin_epoch(context, sql, vendor, *coin, last, now);
+    return next_epoch(context, sql, vendor, *coin, last, shown, now);
 }
 
 void prove(Sql& sql, std::vector<RenewalItem>& items) {
@@ -160,6 +174,7 @@ Outcome<Renewed> renew(Context& context, Sql& sql, const vendors::Vendor& vendor
         const auto coin = issue::find_coin(sql, item.coin);
         const auto last = coin ? last_epoch(sql, coin->id) : std::nullopt;
         if (auto why = objection(sql, vendor, item, coin, last, now); !why.empty()) {
+            if (why == waiting) learn(sql, *last, item.mark);
             result.refused.push_back({item.coin, std::move(why)});
             continue;
         }

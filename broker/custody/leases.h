@@ -13,6 +13,25 @@
 
 namespace netpay::broker::custody {
 
+// Whether another vendor than this, or a return, waits for the coin: no lease
+// goes beyond its end then.
+bool others_wait(Sql& sql, const issue::Coin& coin, Int vendor);
+
+// The end of a lease that begins now.
+UnixTime lease_end(const Context& context, const issue::Coin& coin, UnixTime now);
+
+// How an epoch begins.
+struct Beginning {
+    Int epoch = 0;
+    Mark start;
+    UnixTime exp = 0;          // of its first lease
+    std::string signed_index;  // that founds it, or empty
+};
+// Makes a vendor the holder and gives the custody token. Precondition: the
+// epoch before it, if there is one, is the coin's last and closed at the start.
+std::string begin_epoch(Context& context, Sql& sql, const vendors::Vendor& vendor, const issue::Coin& coin,
+                        const Beginning& beginning, UnixTime now);
+
 // The vendor holds the coin.
 struct Granted {
     std::string touchstone, custody;
@@ -36,6 +55,9 @@ Outcome<Done> may_ask(Sql& sql, const std::string& coin, const Mark& shown, Unix
 // The holder gets the same custody again. If its lease is over and the epoch
 // is not, and nobody else waits, it gets the same epoch with a new lease:
 // that is what it asks for ("the vendor first tries to get it again").
+//
+// The payword by which a coin was got is kept: by it the broker itself can ask
+// the holder for the coin, when it is returned.
 Outcome<Acquired> acquire(Context& context, Sql& sql, const vendors::Vendor& vendor, const std::string& coin,
                           const Mark& shown, UnixTime now);
 
@@ -55,7 +77,8 @@ struct Renewed {
 
 // Verifies the paywords, before the store is locked.
 void prove(Sql& sql, std::vector<RenewalItem>& items);
-// Same epoch, new exp; the broker knows the index from now on.
+// Same epoch, new exp; the broker knows the index from now on, also where the
+// lease is not extended because somebody waits: what was sold stays claimable.
 Outcome<Renewed> renew(Context& context, Sql& sql, const vendors::Vendor& vendor,
                        const std::vector<RenewalItem>& items, UnixTime now);
 

@@ -35,10 +35,10 @@ bool is_address(const std::string& text) {
 
 // PROTOCOL.md asks no Content-Type of a JSON call, so a body without one is
 // taken for what the call takes; another type is a mistake worth naming.
-bool may_be_json(const Head& head) {
+bool may_be(std::string_view media, const Head& head) {
     const auto i = head.headers.find("content-type");
     if (i == head.headers.end()) return true;
-    return lower(trim(std::string_view(i->second).substr(0, i->second.find(';')))) == "application/json";
+    return lower(trim(std::string_view(i->second).substr(0, i->second.find(';')))) == media;
 }
 
 Response with(Response r, std::string name, std::string value) {
@@ -76,10 +76,12 @@ std::optional<Response> body_refused(const Head& head, const Route& route) {
     if (head.content_length.value_or(0) > route.limits.body_bytes)
         return Response::problem(413, "body-too-large", "The body is too large",
                                  "at most " + std::to_string(route.limits.body_bytes) + " bytes are accepted here");
-    if (route.handler && head.has_body() && !may_be_json(head))
-        return with(Response::problem(415, "media-type", "The body is not JSON",
-                                      "send it with Content-Type: application/json"),
-                    "Accept", "application/json");
+    const std::string media(route.limits.media);
+    if (route.handler && head.has_body() && !may_be(media, head))
+        return with(Response::problem(415, "media-type",
+                                      media == "application/json" ? "The body is not JSON" : "The body is of another type",
+                                      "send it with Content-Type: " + media),
+                    "Accept", media);
     return std::nullopt;
 }
 

@@ -67,6 +67,7 @@ struct RouteLimits {
     std::size_t body_bytes = 16384;
     double per_second = 20;   // for one peer address
     double burst = 60;        // 0: no limit
+    std::string_view media = "application/json";  // of a body; a static text
 };
 
 // Where API files register themselves. Patterns: "/api/v1/coins/{coin}/return".

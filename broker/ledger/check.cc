@@ -131,7 +131,16 @@ void check_currency(Sql& sql, const std::string& cur, const LedgerTotals& t, std
         faults.push_back(cur + ": issued " + text(s(t.issued)) + " is not spent " + text(s(t.spent)) + " + unspent " +
                          text(s(t.unspent)) + " + refunded " + text(s(t.refunded)));
     expect(cur + ": coins sold", s(t.issued), booked(sql, "coin", cur), faults);
-    expect(cur + ": units credited", s(t.spent), booked(sql, "redemption", cur), faults);
+    expect(cur + ": units credited", s(t.spent), booked(sql, "redemption", cur) - booked(sql, "reversal", cur), faults);
+    expect(cur + ": credits taken back",
+           number(sql,
+                  "SELECT COALESCE(SUM(c.unit * (r.hi - r.lo)), 0) FROM reversals r JOIN coins c ON c.id = r.coin "
+                  "WHERE c.cur = :c",
+                  cur),
+           booked(sql, "reversal", cur), faults);
+    expect(cur + ": compensations paid",
+           number(sql, "SELECT COALESCE(SUM(paid), 0) FROM compensations WHERE cur = :c", cur),
+           booked(sql, "compensation", cur), faults);
     expect(cur + ": units refunded", s(t.refunded), booked(sql, "refund", cur), faults);
     expect(cur + ": vouchers sold",
            number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE cur = :c", cur),
@@ -141,14 +150,19 @@ void check_currency(Sql& sql, const std::string& cur, const LedgerTotals& t, std
            booked(sql, "topup", cur), faults);
 }
 
+// What is owed to all of them: a debt of theirs counts against it.
 Int balances_like(Sql& sql, const char* names, const std::string& cur) {
-    return number(sql, "SELECT COALESCE(SUM(balance), 0) FROM ledger_accounts WHERE name LIKE :n AND cur = :c", names, cur);
+    return number(sql,
+                  "SELECT COALESCE(SUM(CASE WHEN side = 'credit' THEN balance ELSE -balance END), 0) FROM ledger_accounts "
+                  "WHERE name LIKE :n AND cur = :c",
+                  names, cur);
 }
 
 // Every kind of account as a whole: money in an account that no record speaks
 // of shows here, even where the movement that brought it there balances.
 void check_kinds(Sql& sql, const std::string& cur, std::vector<std::string>& faults) {
-    expect(cur + ": cash", number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE cur = :c", cur),
+    const Int paid_out = booked(sql, "payout", cur);
+    expect(cur + ": cash", number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE cur = :c", cur) - paid_out,
            ledger_balance(sql, cash, cur), faults);
     expect(cur + ": vouchers unused",
            number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE used = 0 AND cur = :c", cur),
@@ -163,19 +177,25 @@ void check_kinds(Sql& sql, const std::string& cur, std::vector<std::string>& fau
            number(sql,
                   "SELECT COALESCE(SUM(e.credited * c.unit), 0) FROM epochs e JOIN coins c ON c.id = e.coin "
                   "WHERE c.cur = :c",
-                  cur),
+                  cur) - paid_out,
            balances_like(sql, "vendor:%", cur), faults);
 }
 
-// What each vendor was credited, by whether its epochs have ended.
+// What each vendor was credited, by whether its epochs have ended; and what it
+// was compensated for, paid for others' sake, and was paid out.
 void check_vendors(Sql& sql, std::vector<std::string>& faults) {
-    const char* credited =
-        "SELECT v.origin, c.cur, COALESCE(SUM(CASE WHEN e.settled = 0 THEN e.credited * c.unit ELSE 0 END), 0), "
-        "COALESCE(SUM(CASE WHEN e.settled = 1 THEN e.credited * c.unit ELSE 0 END), 0) FROM epochs e "
-        "JOIN vendors v ON v.id = e.vendor JOIN coins c ON c.id = e.coin GROUP BY v.origin, c.cur";
-    for (const auto& [origin, cur, pending, payable] : all<std::string, std::string, Int, Int>(sql, credited)) {
+    const char* due =
+        "SELECT v.origin, q.cur, SUM(q.pending), SUM(q.payable) FROM ("
+        "SELECT e.vendor, c.cur, CASE WHEN e.settled = 0 THEN e.credited * c.unit ELSE 0 END AS pending, "
+        "CASE WHEN e.settled = 1 THEN e.credited * c.unit ELSE 0 END AS payable FROM epochs e JOIN coins c ON c.id = e.coin "
+        "UNION ALL SELECT vendor, cur, 0, paid FROM compensations "
+        "UNION ALL SELECT culprit, cur, 0, -paid FROM compensations "
+        "UNION ALL SELECT w.id, m.cur, 0, -m.total FROM movements m JOIN vendors w ON w.origin = m.reference "
+        "WHERE m.kind = 'payout') q JOIN vendors v ON v.id = q.vendor GROUP BY v.origin, q.cur";
+    for (const auto& [origin, cur, pending, payable] : all<std::string, std::string, Int, Int>(sql, due)) {
         expect(origin + " " + cur + ": credits pending", pending, ledger_balance(sql, vendor_pending(origin), cur), faults);
-        expect(origin + " " + cur + ": credits payable", payable, ledger_balance(sql, vendor_payable(origin), cur), faults);
+        expect(origin + " " + cur + ": credits payable less debts", payable,
+               ledger_balance(sql, vendor_payable(origin), cur) - ledger_balance(sql, vendor_owes(origin), cur), faults);
     }
 }
 

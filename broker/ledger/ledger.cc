@@ -1,5 +1,6 @@
 #include "broker/ledger/ledger.h"
 
+#include <algorithm>
 #include <cassert>
 #include <optional>
 
@@ -12,7 +13,10 @@ struct Account {
     Int balance = 0;
 };
 
-Side own_side(std::string_view name) { return name == cash ? Side::debit : Side::credit; }
+// Vendors' origins end in a host or port, never in this.
+bool is_debt(std::string_view name) { return name.size() > 5 && name.substr(name.size() - 5) == ":owes"; }
+
+Side own_side(std::string_view name) { return name == cash || is_debt(name) ? Side::debit : Side::credit; }
 
 Account account(Sql& sql, const std::string& name, const Currency& cur) {
     const auto row = one<Int, Int>(sql, "SELECT id, balance FROM ledger_accounts WHERE name = :n AND cur = :c", name,
@@ -70,6 +74,19 @@ Int open_movement(Sql& sql, const Movement& m, Amount sum, Int parts) {
 std::string customer(std::string_view name) { return "customer:" + std::string(name); }
 std::string vendor_pending(std::string_view origin) { return "vendor:" + std::string(origin) + ":pending"; }
 std::string vendor_payable(std::string_view origin) { return "vendor:" + std::string(origin) + ":payable"; }
+std::string vendor_owes(std::string_view origin) { return "vendor:" + std::string(origin) + ":owes"; }
+
+std::vector<Posting> give_vendor(Sql& sql, std::string_view origin, const Currency& cur, Amount amount) {
+    const auto repaid = std::min(amount, balance(sql, vendor_owes(origin), cur));
+    return {{Side::credit, vendor_owes(origin), repaid},
+            {Side::credit, vendor_payable(origin), amount.minus(repaid).value_or(Amount())}};
+}
+
+std::vector<Posting> take_from_vendor(Sql& sql, std::string_view origin, const Currency& cur, Amount amount) {
+    const auto covered = std::min(amount, balance(sql, vendor_payable(origin), cur));
+    return {{Side::debit, vendor_payable(origin), covered},
+            {Side::debit, vendor_owes(origin), amount.minus(covered).value_or(Amount())}};
+}
 
 Outcome<Done> post(Sql& sql, const Movement& m) {
     const auto debits = total(m, Side::debit), credits = total(m, Side::credit);

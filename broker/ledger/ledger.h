@@ -7,6 +7,14 @@
 //   coins:outstanding      credit  owed for units neither credited nor refunded
 //   vendor:ORIGIN:pending  credit  credited, its epoch has not ended
 //   vendor:ORIGIN:payable  credit  to be paid out
+//   vendor:ORIGIN:owes     debit   owed by a vendor: credits that were taken back after they
+//                                  had been paid out, and compensations advanced out of what is
+//                                  pending. Repaid first out of whatever becomes payable.
+//
+// For every vendor and currency, by the records:
+//   pending        = its credits in epochs that are not settled
+//   payable - owes = its credits in settled epochs - compensations paid by it
+//                    + compensations paid to it - payouts
 //
 // No balance falls below zero on its account's own side.
 #pragma once
@@ -29,6 +37,7 @@ inline constexpr std::string_view coins_outstanding = "coins:outstanding";
 std::string customer(std::string_view account);
 std::string vendor_pending(std::string_view origin);
 std::string vendor_payable(std::string_view origin);
+std::string vendor_owes(std::string_view origin);
 
 enum class Side { debit, credit };
 
@@ -39,7 +48,10 @@ struct Posting {
 };
 
 struct Movement {
-    std::string_view kind;  // "vouchers", "topup", "coin", "redemption", "settlement", "refund"
+    // "vouchers", "topup", "coin", "redemption", "settlement", "refund", "payout";
+    // "reversal": credits taken back, from a vendor to coins:outstanding;
+    // "compensation": from a culprit's payable or owes to a receiver.
+    std::string_view kind;
     std::string reference;  // what it was for; no secret
     Currency currency;
     std::vector<Posting> postings;
@@ -50,6 +62,13 @@ struct Movement {
 // would fall below zero, and 409 amount-limit where one would leave the range
 // of PROTOCOL.md section 2. Precondition: the postings balance.
 Outcome<Done> post(Sql& sql, const Movement& movement);
+
+// The postings that give a vendor an amount: its debt first, then payable.
+// Of one movement with several vendors' postings, call it once for each.
+std::vector<Posting> give_vendor(Sql& sql, std::string_view origin, const Currency& currency, Amount amount);
+// The postings that take an amount from what is payable to a vendor; what that
+// does not cover it owes.
+std::vector<Posting> take_from_vendor(Sql& sql, std::string_view origin, const Currency& currency, Amount amount);
 
 // 0 if there is no such account.
 Amount balance(Sql& sql, std::string_view account, const Currency& currency);

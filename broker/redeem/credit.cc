@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
+#include "broker/custody/compensation.h"
 #include "broker/issue/coins.h"
 #include "broker/ledger/ledger.h"
+#include "broker/redeem/judge.h"
 #include "broker/redeem/spans.h"
 #include "core/json.h"
+#include "core/rules.h"
 
 namespace netpay::broker::redeem {
 namespace {
@@ -22,9 +26,12 @@ public:
         : before_(sql, "SELECT lo, hi, epoch FROM credits WHERE coin = :c AND lo < :t ORDER BY lo DESC LIMIT 1"),
           at_(sql, "SELECT hi, epoch FROM credits WHERE coin = :c AND lo = :l"),
           remove_(sql, "DELETE FROM credits WHERE coin = :c AND lo = :l"),
-          insert_(sql, "INSERT INTO credits (coin, lo, hi, epoch) VALUES (:c, :l, :h, :e)") {}
+          // Without the rule (a canary build) a range may be there already.
+          insert_(sql, std::string("INSERT INTO credits (coin, lo, hi, epoch) VALUES (:c, :l, :h, :e)") +
+                           (rules::holds(rules::Rule::overlap_check) ? "" : " ON CONFLICT DO NOTHING")) {}
 
     bool overlap(Int coin, Int from, Int to) {
+        if (!rules::holds(rules::Rule::overlap_check)) return false;
         const auto before = before_(coin, to);
         return before && std::get<1>(*before) > from;
     }
@@ -54,12 +61,15 @@ private:
 class Crediting {
 public:
     Crediting(Sql& sql, Int vendor, UnixTime now)
-        : now_(now),
+        : vendor_(vendor),
+          now_(now),
           ranges_(sql),
           coins_(sql, vendor),
           credit_epoch_(sql, "UPDATE epochs SET credited = credited + :u WHERE coin = :c AND epoch = :e"),
           credit_coin_(sql, "UPDATE coins SET credited = credited + :u WHERE id = :c"),
           learn_(sql, "UPDATE epochs SET known = :k, known_payword = :w WHERE coin = :c AND epoch = :e AND known < :l"),
+          compensated_(sql, "SELECT lo, hi, paid FROM compensations WHERE coin = :c AND vendor = :v"),
+          drop_(sql, "DELETE FROM compensations WHERE coin = :c AND vendor = :v AND lo = :l AND hi = :h AND paid = 0"),
           keep_(sql, "INSERT INTO known_paywords (coin, idx, payword) VALUES (:c, :i, :w) ON CONFLICT DO NOTHING") {}
 
     // nullopt: credited.
@@ -68,7 +78,8 @@ public:
         if (now_ > coin_->exp + issue::claims_after_exp_s) return Reason::not_held;
         const auto pieces = cut(coin_->spans, c.from, c.to);
         if (!pieces) return Reason::not_held;
-        if (ranges_.overlap(c.coin, c.from, c.to)) return Reason::overlap;
+        if (ranges_.overlap(c.coin, c.from, c.to) || was_compensated(c)) return Reason::overlap;
+        cancel_compensations(c);
         for (const auto& piece : *pieces) take(piece);
         top_ = c.to;  // claims of a coin come in ascending order
         top_epoch_ = pieces->back().epoch;
@@ -90,6 +101,21 @@ private:
         coin_ = coins_.by_id(id).value();
         units_.clear();
         top_ = 0;
+        paid_for_.clear();
+        compensated_.each(
+            [&](const auto& row) { paid_for_.push_back({std::get<0>(row), std::get<1>(row), std::get<2>(row)}); }, id,
+            vendor_);
+    }
+
+    // A unit is paid to a vendor once at the most: it may have come to hold
+    // rightly, later, what a culprit paid it for.
+    bool was_compensated(const Verified& c) const {
+        return std::any_of(paid_for_.begin(), paid_for_.end(),
+                           [&](const auto& p) { return p.paid > 0 && p.lo < c.to && p.hi > c.from; });
+    }
+    void cancel_compensations(const Verified& c) {
+        for (const auto& p : paid_for_)
+            if (p.lo < c.to && p.hi > c.from) drop_(c.coin, vendor_, p.lo, p.hi);
     }
 
     void take(const Span& piece) {
@@ -113,15 +139,23 @@ private:
         keep_(coin_->id, top_, top_payword_);
     }
 
+    struct Compensation {
+        Int lo = 0, hi = 0, paid = 0;
+    };
+
+    const Int vendor_;
     const UnixTime now_;
     Ranges ranges_;
     Claimables coins_;
     Prepared<std::tuple<>, Int, Int, Int> credit_epoch_;
     Prepared<std::tuple<>, Int, Int> credit_coin_;
     Prepared<std::tuple<>, Int, std::string, Int, Int, Int> learn_;
+    Prepared<std::tuple<Int, Int, Int>, Int, Int> compensated_;
+    Prepared<std::tuple<>, Int, Int, Int, Int> drop_;
     Prepared<std::tuple<>, Int, Int, std::string> keep_;
     std::optional<Claimable> coin_;
     std::map<Int, Int> units_;  // of this coin, by epoch
+    std::vector<Compensation> paid_for_;  // of this coin, the vendor's own
     Int top_ = 0, top_epoch_ = 0;
     std::string top_payword_;
     std::map<Currency, Money> money_;
@@ -132,11 +166,10 @@ Outcome<Done> book(Sql& sql, const vendors::Vendor& v, const Batch& b, const std
     for (const auto& [cur, m] : money) {
         const auto total = m.pending.plus(m.payable).value();
         if (total.micro() == 0) continue;
-        auto posted = ledger::post(sql, {"redemption", v.origin + " " + b.batch, cur,
-                                         {{ledger::Side::debit, std::string(ledger::coins_outstanding), total},
-                                          {ledger::Side::credit, ledger::vendor_pending(v.origin), m.pending},
-                                          {ledger::Side::credit, ledger::vendor_payable(v.origin), m.payable}},
-                                         now});
+        auto postings = ledger::give_vendor(sql, v.origin, cur, m.payable);
+        postings.push_back({ledger::Side::credit, ledger::vendor_pending(v.origin), m.pending});
+        postings.push_back({ledger::Side::debit, std::string(ledger::coins_outstanding), total});
+        auto posted = ledger::post(sql, {"redemption", v.origin + " " + b.batch, cur, std::move(postings), now});
         if (!posted) return posted;
     }
     return Done{};
@@ -180,13 +213,30 @@ struct LateRejection {
 // Claims that another batch overtook since they were judged become rejections.
 void credit_all(Crediting& crediting, Spool& spool, Credited& result) {
     std::vector<LateRejection> late;
+    std::vector<Verified> disputed;
     spool.each([&](const Verified& c) {
         const auto why = crediting.claim(c);
+        if (why == Reason::not_held && disputed.size() < batch_disputes) disputed.push_back(c);
         if (why) late.push_back({c.line, crediting.coin(), *why});
         else ++result.accepted;
     });
     crediting.finish();
     for (const auto& l : late) spool.reject(l.line, l.coin, l.why);
+    for (const auto& c : disputed) spool.dispute(c);
+}
+
+Outcome<Done> keep_disputes(Sql& sql, const vendors::SignedBatch& from, Spool& spool, UnixTime now) {
+    std::optional<Refusal> refusal;
+    spool.each_dispute([&](const Verified& c) {
+        if (refusal) return;
+        const auto kept = custody::dispute(sql,
+                                           {c.coin, from.vendor.id, c.from, c.to, c.payword,
+                                            std::string(name_of(Reason::not_held)), from.batch.batch},
+                                           now);
+        if (!kept) refusal = kept.refusal();
+    });
+    if (refusal) return *refusal;
+    return Done{};
 }
 
 }  // namespace
@@ -201,8 +251,8 @@ Outcome<std::optional<std::string>> answered(Sql& sql, Int vendor, const Batch& 
     return std::optional<std::string>(std::get<1>(*row));
 }
 
-Outcome<Credited> credit(Context& context, Sql& sql, const vendors::Vendor& v, const Batch& b, Spool& spool,
-                         UnixTime now) {
+Outcome<Credited> credit(Context& context, Sql& sql, const vendors::SignedBatch& from, Spool& spool, UnixTime now) {
+    const auto& [v, b, token] = from;
     auto before = answered(sql, v.id, b);
     if (!before) return before.refusal();
     Credited result;
@@ -214,11 +264,12 @@ Outcome<Credited> credit(Context& context, Sql& sql, const vendors::Vendor& v, c
     Crediting crediting(sql, v.id, now);
     credit_all(crediting, spool, result);
     if (auto booked = book(sql, v, b, crediting.money(), now); !booked) return booked.refusal();
+    if (auto kept = keep_disputes(sql, from, spool, now); !kept) return kept.refusal();
     for (const auto& [cur, m] : crediting.money()) result.amounts[cur] = m.pending.plus(m.payable).value();
     const auto rejected = list_rejections(spool, result);
     result.answer = "{\"receipt\":" + json::quote(receipt(context, v, b, result, now)) + ",\"rejected\":[" + rejected + "]}";
-    run(sql, "INSERT INTO batches (vendor, batch, digest, answer, at) VALUES (:v, :b, :d, :a, :t)", v.id, b.batch,
-        b.digest, result.answer, now);
+    run(sql, "INSERT INTO batches (vendor, batch, digest, answer, at, token) VALUES (:v, :b, :d, :a, :t, :k)", v.id,
+        b.batch, b.digest, result.answer, now, token);
     return result;
 }
 

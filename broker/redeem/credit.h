@@ -10,7 +10,7 @@
 #include "broker/redeem/spool.h"
 #include "broker/store/outcome.h"
 #include "broker/store/store.h"
-#include "broker/vendors/vendors.h"
+#include "broker/vendors/caller.h"
 #include "core/claim.h"
 #include "core/money.h"
 
@@ -28,7 +28,7 @@ struct Credited {
 // batch-reused if it came with another digest.
 Outcome<std::optional<std::string>> answered(Sql& sql, Int vendor, const Batch& batch);
 
-Outcome<Credited> credit(Context& context, Sql& sql, const vendors::Vendor& vendor, const Batch& batch, Spool& spool,
-                         UnixTime now);
+// Disputed claims are kept, and compensated where that is due.
+Outcome<Credited> credit(Context& context, Sql& sql, const vendors::SignedBatch& from, Spool& spool, UnixTime now);
 
 }  // namespace netpay::broker::redeem

@@ -3,6 +3,7 @@
 #include "broker/issue/coins.h"
 #include "core/limits.h"
 #include "core/payword.h"
+#include "core/rules.h"
 
 namespace netpay::broker::redeem {
 namespace {
@@ -33,11 +34,22 @@ Judge::Judge(const std::string& store_path, Int vendor, UnixTime now)
 
 Judge::~Judge() = default;
 
+void Judge::pause() {
+    if (!looking_) return;
+    looking_ = false;
+    run(*sql_, "COMMIT");
+}
+
 void Judge::line(Int number, std::string_view text, Spool& spool) {
+    if (!looking_) run(*sql_, "BEGIN");
+    looking_ = true;
     const auto claim = parse_claim(text);
     if (!claim) return spool.reject(number, {}, Reason::malformed);
     const auto why = objection(*claim, spool);
-    if (why) return spool.reject(number, claim->coin, *why);
+    if (why) {
+        if (*why == Reason::not_held) dispute(number, *claim, spool);
+        return spool.reject(number, claim->coin, *why);
+    }
     spool.add({number, coin_->id, claim->from, claim->to, encode_payword(claim->payword)});
 }
 
@@ -47,18 +59,34 @@ std::optional<Reason> Judge::objection(const Claim& c, Spool& spool) {
     if (c.from >= c.to || c.to > coin_->n) return Reason::range;
     if (now_ > coin_->exp + issue::claims_after_exp_s) return Reason::not_held;
     if (!cut(coin_->spans, c.from, c.to)) return Reason::not_held;
-    if (credited(c.from, c.to) || spool.overlaps(coin_->id, c.from, c.to)) return Reason::overlap;
-    if (is_payword(c, spool)) return std::nullopt;
+    if (credited(c.from, c.to) || (rules::holds(rules::Rule::overlap_check) && spool.overlaps(coin_->id, c.from, c.to)))
+        return Reason::overlap;
+    if (leads(hop_to(c, spool), c)) return std::nullopt;
     ++forged_;
     return Reason::forged;
 }
 
+void Judge::dispute(Int number, const Claim& c, Spool& spool) {
+    // Out of time it is nobody's to pay.
+    if (disputes_left_ == 0 || now_ > coin_->exp + issue::claims_after_exp_s) return;
+    const auto hop = hop_to(c, spool);
+    if (hop.hashes > dispute_hashes_left_) return;
+    dispute_hashes_left_ -= hop.hashes;
+    --disputes_left_;
+    if (!leads(hop, c)) return;
+    disputed_ = KnownPayword{c.to, encode_payword(c.payword)};
+    spool.dispute({number, coin_->id, c.from, c.to, disputed_->payword});
+}
+
 bool Judge::know(const std::string& name) {
-    if (!coin_ || coin_->coin != name) coin_ = statements_->coins.by_name(name);
+    if (coin_ && coin_->coin == name) return true;
+    coin_ = statements_->coins.by_name(name);
+    disputed_.reset();
     return coin_.has_value();
 }
 
 bool Judge::credited(Int from, Int to) {
+    if (!rules::holds(rules::Rule::overlap_check)) return false;
     const auto before = statements_->before(coin_->id, to);
     return before && std::get<0>(*before) > from;
 }
@@ -79,16 +107,22 @@ std::optional<KnownPayword> Judge::nearest_above(Int index, Spool& spool) {
 
 // From the nearer side, so that however a vendor orders its claims, a coin
 // costs at most n log n hashes.
-bool Judge::is_payword(const Claim& c, Spool& spool) {
-    const auto& coin = *coin_;
-    const auto below = nearest_below(c.to, spool), above = nearest_above(c.to, spool);
+Judge::Hop Judge::hop_to(const Claim& c, Spool& spool) {
+    auto below = nearest_below(c.to, spool);
+    const auto above = nearest_above(c.to, spool);
+    if (disputed_ && disputed_->index <= c.to && (!below || below->index < disputed_->index)) below = disputed_;
     const Int floor = below ? below->index : 0;
-    if (above && above->index - c.to <= c.to - floor) {
-        const auto top = decode_payword(above->payword);
-        return top && walk_down(coin.salt, static_cast<std::uint32_t>(above->index), *top, c.to) == c.payword;
-    }
-    const auto foot = below ? decode_payword(below->payword) : std::optional<Payword>(coin.root);
-    return foot && walk_down(coin.salt, c.to, c.payword, static_cast<std::uint32_t>(floor)) == *foot;
+    if (above && above->index - c.to <= c.to - floor) return {*above, true, above->index - c.to};
+    if (below) return {*below, false, c.to - floor};
+    return {{0, encode_payword(coin_->root)}, false, Int{c.to}};
+}
+
+bool Judge::leads(const Hop& hop, const Claim& c) const {
+    const auto known = decode_payword(hop.known.payword);
+    const auto index = static_cast<std::uint32_t>(hop.known.index);
+    if (!known) return false;
+    if (hop.down_from_known) return walk_down(coin_->salt, index, *known, c.to) == c.payword;
+    return walk_down(coin_->salt, c.to, c.payword, index) == *known;
 }
 
 }  // namespace netpay::broker::redeem

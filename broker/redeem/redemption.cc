@@ -10,7 +10,7 @@ Outcome<std::unique_ptr<Redemption>> Redemption::begin(Context& context, Store& 
     const UnixTime now = context.clock.now();
     std::optional<std::string> before;
     auto from = store.read([&](Sql& sql) -> Outcome<vendors::SignedBatch> {
-        auto batch = vendors::verify_batch_of(context, sql, token, now);
+        auto batch = vendors::verify_batch_of(context, sql, token);
         if (!batch) return batch;
         auto answer = answered(sql, batch->vendor.id, batch->batch);
         if (!answer) return answer.refusal();
@@ -34,6 +34,7 @@ Outcome<Done> Redemption::feed(std::string_view bytes) {
     if (before_) return Done{};
     try {
         take(bytes);
+        judge_->pause();
     } catch (const soci::soci_error& e) {
         return store_failed(e.get_error_message());
     }
@@ -79,7 +80,7 @@ Outcome<std::string> Redemption::finish() {
     if (auto fits = within_limit(); !fits) return fits.refusal();
     judge_.reset();
     auto credited = store_.write([&](Sql& sql) {
-        return credit(context_, sql, from_.vendor, from_.batch, *spool_, context_.clock.now());
+        return credit(context_, sql, from_, *spool_, context_.clock.now());
     });
     if (!credited) return credited.refusal();
     count(*credited);

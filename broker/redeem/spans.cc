@@ -4,6 +4,7 @@
 
 #include "core/base64url.h"
 #include "core/payword.h"
+#include "core/rules.h"
 
 namespace netpay::broker::redeem {
 
@@ -40,6 +41,9 @@ std::optional<Claimable> Claimables::from(const std::optional<Columns>& row) {
             c.spans.push_back({start, released >= 0 ? released : c.n, number, settled != 0});
         },
         id, vendor_);
+    // Without the rule (a canary build) who ever held a coin may claim all of it.
+    if (!rules::holds(rules::Rule::confirmed_epochs) && !c.spans.empty())
+        c.spans = {{0, c.n, c.spans.back().epoch, c.spans.back().settled}};
     return c;
 }
 

@@ -34,6 +34,8 @@ public:
 
     void add(const Verified& claim);
     void reject(Int line, const std::string& coin, Reason reason);
+    // A claim that verified and is not the vendor's to make. Rejected besides.
+    void dispute(const Verified& claim);
 
     // Whether (from, to] meets a claim that was added. Those are disjoint.
     bool overlaps(Int coin, Int from, Int to);
@@ -43,6 +45,8 @@ public:
 
     // Every added claim, coin by coin.
     void each(const std::function<void(const Verified&)>& f);
+    // Every disputed claim, by line.
+    void each_dispute(const std::function<void(const Verified&)>& f);
     // Every rejection by line. The order of the answer.
     void each_rejection(const std::function<void(Int line, const std::string& coin, Reason)>& f);
 

@@ -13,8 +13,7 @@ using Step = std::vector<const char*>;
 // paywords are base64url text. 0 stands for "not yet" in a time, -1 for "none"
 // in an index: columns are NOT NULL throughout.
 //
-// Version 1: everything but hand-over disputes, for which epochs and
-// signed_indices have room.
+// Version 1: a coin is sold, spent at one vendor after another, redeemed and returned.
 const Step version_1 = {
     // Accounts, and what they pay with.
     R"(CREATE TABLE accounts (
@@ -218,8 +217,128 @@ const Step version_1 = {
     "CREATE TABLE downtimes (since BIGINT PRIMARY KEY, until BIGINT NOT NULL, CHECK (since < until))",
 };
 
+// Version 2: coins travel. What vendors signed is kept as they signed it, for
+// disputes; who was proven wrong, and what that cost whom.
+const Step version_2 = {
+    // Every certificate ever signed: a signature is judged by the key that was
+    // certified for its signer at its iat. revoked: listed no more since then.
+    R"(CREATE TABLE certificates (
+        id INTEGER PRIMARY KEY,
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        kid TEXT NOT NULL,
+        token TEXT NOT NULL,
+        iat BIGINT NOT NULL,
+        exp BIGINT NOT NULL,
+        revoked BIGINT NOT NULL DEFAULT 0))",
+    "CREATE INDEX certificates_vendor ON certificates (vendor, exp)",
+    R"(INSERT INTO certificates (vendor, kid, token, iat, exp)
+       SELECT id, kid, certificate, certificate_iat, certificate_exp FROM vendors WHERE certificate <> '')",
+    // Why a vendor is suspended: '' (it is not), 'operator', 'fraud'.
+    "ALTER TABLE vendors ADD COLUMN suspended_for TEXT NOT NULL DEFAULT ''",
+    "UPDATE vendors SET suspended_for = 'operator' WHERE status = 'suspended'",
+
+    // Signed indices as they were shown, good and bad. aud: the receiver's origin or the issuer.
+    "DROP TABLE signed_indices",
+    R"(CREATE TABLE signed_indices (
+        id INTEGER PRIMARY KEY,
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        epoch BIGINT NOT NULL,
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        aud TEXT NOT NULL,
+        idx BIGINT NOT NULL,
+        payword TEXT NOT NULL,
+        token TEXT NOT NULL UNIQUE,
+        at BIGINT NOT NULL))",
+    "CREATE INDEX signed_indices_coin ON signed_indices (coin, epoch)",
+    "CREATE INDEX epochs_coin_vendor ON epochs (coin, vendor)",
+
+    // Proofs of fraud by `vendor`. two-indices: `first` decided, `second` is the
+    // other. never-held: `first` is for an epoch that was never its signer's.
+    // below-claims: by `first` less was spent than its signer had claimed of
+    // that epoch, or than was spent when it took the coin over.
+    // cleared: an index shown later founded that epoch.
+    R"(CREATE TABLE frauds (
+        id INTEGER PRIMARY KEY,
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        epoch BIGINT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('two-indices', 'never-held', 'below-claims')),
+        first BIGINT NOT NULL REFERENCES signed_indices(id),
+        second BIGINT NOT NULL DEFAULT 0,
+        cleared INTEGER NOT NULL DEFAULT 0 CHECK (cleared IN (0, 1)),
+        at BIGINT NOT NULL,
+        UNIQUE (vendor, coin, epoch, kind, first, second)))",
+
+    // Receivers who sold in good faith on the strength of `signed_index`, and
+    // what is due to them from its signer's balance: units lo < i <= hi.
+    R"(CREATE TABLE receivers (
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        culprit BIGINT NOT NULL REFERENCES vendors(id),
+        signed_index BIGINT NOT NULL REFERENCES signed_indices(id),
+        lo BIGINT NOT NULL,
+        PRIMARY KEY (coin, vendor, signed_index)))",
+    R"(CREATE TABLE compensations (
+        id INTEGER PRIMARY KEY,
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        culprit BIGINT NOT NULL REFERENCES vendors(id),
+        signed_index BIGINT NOT NULL REFERENCES signed_indices(id),
+        lo BIGINT NOT NULL CHECK (lo >= 0),
+        hi BIGINT NOT NULL,
+        payword TEXT NOT NULL,
+        cur TEXT NOT NULL,
+        due BIGINT NOT NULL CHECK (due > 0),
+        paid BIGINT NOT NULL DEFAULT 0 CHECK (paid >= 0),
+        at BIGINT NOT NULL,
+        CHECK (lo < hi),
+        CHECK (paid <= due)))",
+    "CREATE INDEX compensations_open ON compensations (culprit, paid, due)",
+    "CREATE INDEX compensations_receiver ON compensations (coin, vendor)",
+
+    // Credits taken back from the epoch's vendor: by `signed_index` they were another's.
+    R"(CREATE TABLE reversals (
+        id INTEGER PRIMARY KEY,
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        epoch BIGINT NOT NULL,
+        signed_index BIGINT NOT NULL REFERENCES signed_indices(id),
+        lo BIGINT NOT NULL,
+        hi BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        CHECK (lo < hi)))",
+
+    // Claims that verify by their hashes and lost to another vendor's range. against: 0 for nobody's.
+    R"(CREATE TABLE disputes (
+        id INTEGER PRIMARY KEY,
+        coin BIGINT NOT NULL REFERENCES coins(id),
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        lo BIGINT NOT NULL,
+        hi BIGINT NOT NULL,
+        payword TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        against BIGINT NOT NULL DEFAULT 0,
+        batch TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        UNIQUE (coin, vendor, lo, hi)))",
+
+    // Signed registrations seen, by the key that signed them.
+    R"(CREATE TABLE registration_nonces (
+        kid TEXT NOT NULL,
+        jti TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (kid, jti)))",
+    "CREATE INDEX registration_nonces_at ON registration_nonces (at)",
+
+    // The NetPay-Batch token as it came.
+    "ALTER TABLE batches ADD COLUMN token TEXT NOT NULL DEFAULT ''",
+    // Returns that wait for a holder are tried again.
+    "ALTER TABLE due_work ADD COLUMN next_try BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE due_work ADD COLUMN tries INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX coins_expiry ON coins (state, exp)",
+};
+
 const std::vector<const Step*>& steps() {
-    static const std::vector<const Step*> list = {&version_1};
+    static const std::vector<const Step*> list = {&version_1, &version_2};
     return list;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/base64url.h"
 #include "core/certificate.h"
+#include "core/limits.h"
 #include "core/origin.h"
 
 namespace netpay::broker::vendors {
@@ -11,12 +12,16 @@ namespace {
 
 constexpr std::int64_t day_s = 86400;
 
-using VendorColumns = std::tuple<Int, std::string, std::string, std::string, std::string>;
+using VendorColumns = std::tuple<Int, std::string, std::string, std::string, std::string, std::string>;
+
+constexpr const char* listed_rows =
+    " FROM certificates c JOIN vendors v ON v.id = c.vendor WHERE v.status = 'approved' AND c.exp >= :t AND c.revoked = 0 "
+    "ORDER BY v.origin, c.iat DESC, c.id DESC";
 
 std::optional<Vendor> vendor_from(const std::optional<VendorColumns>& row) {
     if (!row) return std::nullopt;
-    const auto& [id, origin, handoff, kid, status] = *row;
-    return Vendor{id, origin, handoff, kid, status};
+    const auto& [id, origin, handoff, kid, status, suspended_for] = *row;
+    return Vendor{id, origin, handoff, kid, status, suspended_for};
 }
 
 std::optional<PublicKey> key_from(const std::string& x) {
@@ -96,6 +101,8 @@ std::string issue(Context& context, Sql& sql, const Vendor& v, UnixTime now) {
     auto token = sign_certificate(cert, *context.keys.current());
     run(sql, "UPDATE vendors SET certificate = :c, certificate_iat = :i, certificate_exp = :e WHERE id = :v", token,
         cert.iat, cert.exp, v.id);
+    run(sql, "INSERT INTO certificates (vendor, kid, token, iat, exp) VALUES (:v, :k, :t, :i, :e)", v.id, v.kid, token,
+        cert.iat, cert.exp);
     run(sql, "UPDATE vendor_keys SET until = :u WHERE vendor = :v AND kid = :k", cert.exp, v.id, v.kid);
     return token;
 }
@@ -104,7 +111,7 @@ Int enter(Sql& sql, const std::string& origin, const Candidate& c, UnixTime now)
     run(sql,
         "INSERT INTO vendors (origin, status, handoff, kid, account, approved, certificate, certificate_iat, "
         "certificate_exp) VALUES (:o, 'approved', :h, :k, :a, :t, '', 0, 0) ON CONFLICT (origin) DO UPDATE SET "
-        "status = excluded.status, handoff = excluded.handoff, kid = excluded.kid, account = excluded.account, "
+        "handoff = excluded.handoff, kid = excluded.kid, account = excluded.account, "
         "approved = excluded.approved",
         origin, c.handoff, c.kid, c.account, now);
     const Int id = number(sql, "SELECT id FROM vendors WHERE origin = :o", origin);
@@ -116,6 +123,12 @@ Int enter(Sql& sql, const std::string& origin, const Candidate& c, UnixTime now)
     return id;
 }
 
+Refusal proven_fraud(const Vendor& v, Int proofs) {
+    return {409, "proven-fraud", "The vendor was proven a fraud",
+            std::to_string(proofs) + " of its signatures contradict each other or its claims; `fraud list` shows them. "
+            "To reinstate it all the same, name the key it is to have: --kid=" + v.kid + " is the one it had."};
+}
+
 Refusal unknown(std::string_view origin) {
     return {404, "unknown-vendor", "No such vendor", "This broker has approved no vendor " + std::string(origin) + "."};
 }
@@ -123,13 +136,13 @@ Refusal unknown(std::string_view origin) {
 }  // namespace
 
 std::optional<Vendor> find(Sql& sql, std::string_view origin) {
-    return vendor_from(one<Int, std::string, std::string, std::string, std::string>(
-        sql, "SELECT id, origin, handoff, kid, status FROM vendors WHERE origin = :o", origin));
+    return vendor_from(one<Int, std::string, std::string, std::string, std::string, std::string>(
+        sql, "SELECT id, origin, handoff, kid, status, suspended_for FROM vendors WHERE origin = :o", origin));
 }
 
 std::optional<Vendor> find(Sql& sql, Int id) {
-    return vendor_from(one<Int, std::string, std::string, std::string, std::string>(
-        sql, "SELECT id, origin, handoff, kid, status FROM vendors WHERE id = :i", id));
+    return vendor_from(one<Int, std::string, std::string, std::string, std::string, std::string>(
+        sql, "SELECT id, origin, handoff, kid, status, suspended_for FROM vendors WHERE id = :i", id));
 }
 
 Outcome<std::string> enrol(Sql& sql, const Options& options, const accounts::Account& account, const Registration& r,
@@ -151,18 +164,58 @@ Outcome<std::string> approve(Context& context, Sql& sql, const std::string& orig
                              UnixTime now) {
     const auto chosen = candidate(sql, origin, kid);
     const auto vendor = find(sql, origin);
+    const Int proofs = vendor && vendor->status == "suspended" ? open_frauds(sql, vendor->id) : 0;
+    if (proofs > 0 && kid.empty()) return proven_fraud(*vendor, proofs);
     if (chosen) {
         if (replaces_key(vendor, *chosen, kid)) return several_keys();
         enter(sql, origin, *chosen, now);
     } else if (chosen.refusal().status != 404 || !vendor || (!kid.empty() && kid != vendor->kid)) {
         return chosen.refusal();
     }
-    run(sql, "UPDATE vendors SET status = 'approved' WHERE origin = :o", origin);
+    run(sql, "UPDATE vendors SET status = 'approved', suspended_for = '' WHERE origin = :o", origin);
     return issue(context, sql, *find(sql, origin), now);
 }
 
 Outcome<Done> suspend(Sql& sql, const std::string& origin) {
-    if (run(sql, "UPDATE vendors SET status = 'suspended' WHERE origin = :o", origin) == 0) return unknown(origin);
+    const Int found =
+        run(sql, "UPDATE vendors SET status = 'suspended', suspended_for = 'operator' WHERE origin = :o", origin);
+    if (found == 0) return unknown(origin);
+    return Done{};
+}
+
+Outcome<Int> revoke_old_keys(Sql& sql, const std::string& origin, UnixTime now) {
+    const auto vendor = find(sql, origin);
+    if (!vendor) return unknown(origin);
+    run(sql, "UPDATE vendor_keys SET until = :t WHERE vendor = :v AND kid <> :k AND until >= :n", now - 1, vendor->id,
+        vendor->kid, now);
+    return run(sql, "UPDATE certificates SET revoked = :t WHERE vendor = :v AND kid <> :k AND revoked = 0 AND exp >= :n",
+               now, vendor->id, vendor->kid, now);
+}
+
+Int open_frauds(Sql& sql, Int vendor) {
+    return number(sql, "SELECT COUNT(*) FROM frauds WHERE vendor = :v AND cleared = 0", vendor);
+}
+
+bool suspend_for_fraud(Sql& sql, Int vendor) {
+    return run(sql,
+               "UPDATE vendors SET status = 'suspended', suspended_for = 'fraud' WHERE id = :v AND status = 'approved'",
+               vendor) > 0;
+}
+
+bool lift_fraud_suspension(Sql& sql, Int vendor) {
+    if (open_frauds(sql, vendor) > 0) return false;
+    return run(sql, "UPDATE vendors SET status = 'approved', suspended_for = '' WHERE id = :v AND suspended_for = 'fraud'",
+               vendor) > 0;
+}
+
+Outcome<Done> register_once(Sql& sql, std::string_view kid, std::string_view jti, UnixTime now) {
+    // Within a second of the limit a purge may not have run; what is older does not count.
+    run(sql, "DELETE FROM registration_nonces WHERE kid = :k AND jti = :j AND at < :t", kid, jti,
+        now - limits::request_jti_kept_s);
+    const Int added = run(sql, "INSERT INTO registration_nonces (kid, jti, at) VALUES (:k, :j, :t) ON CONFLICT DO NOTHING",
+                          kid, jti, now);
+    if (added == 0)
+        return Refusal{403, "request-replayed", "That signed request was used", "Make a new one with a jti of its own."};
     return Done{};
 }
 
@@ -180,11 +233,16 @@ Outcome<std::string> certificate(Context& context, Sql& sql, std::string_view or
     return last_certificate(context, sql, *vendor, now);
 }
 
+std::vector<Int> listed(Sql& sql, UnixTime now) {
+    std::vector<Int> list;
+    for (const auto& [id] : all<Int>(sql, std::string("SELECT c.id") + listed_rows, now)) list.push_back(id);
+    return list;
+}
+
 std::vector<std::string> certificates(Sql& sql, UnixTime now) {
     std::vector<std::string> list;
-    const auto rows = all<std::string>(
-        sql, "SELECT certificate FROM vendors WHERE status = 'approved' AND certificate_exp >= :t ORDER BY origin", now);
-    for (const auto& [token] : rows) list.push_back(token);
+    for (auto& [token] : all<std::string>(sql, std::string("SELECT c.token") + listed_rows, now))
+        list.push_back(std::move(token));
     return list;
 }
 
@@ -200,6 +258,17 @@ Outcome<Done> renew_certificates(Context& context, Sql& sql, UnixTime now) {
 KeySet keys_of(Sql& sql, Int vendor, UnixTime now) {
     std::vector<PublicKey> keys;
     for (const auto& [x] : all<std::string>(sql, "SELECT x FROM vendor_keys WHERE vendor = :v AND until >= :t", vendor, now))
+        if (auto key = key_from(x)) keys.push_back(std::move(*key));
+    return KeySet(std::move(keys));
+}
+
+KeySet keys_at(Sql& sql, Int vendor, UnixTime iat) {
+    const auto rows = all<std::string>(sql,
+                                       "SELECT DISTINCT k.x FROM certificates c JOIN vendor_keys k ON k.vendor = c.vendor "
+                                       "AND k.kid = c.kid WHERE c.vendor = :v AND c.iat <= :f AND c.exp >= :t",
+                                       vendor, iat + limits::request_skew_s, iat);
+    std::vector<PublicKey> keys;
+    for (const auto& [x] : rows)
         if (auto key = key_from(x)) keys.push_back(std::move(*key));
     return KeySet(std::move(keys));
 }

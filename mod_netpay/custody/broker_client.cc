@@ -8,21 +8,8 @@
 namespace netpay::custody {
 namespace {
 
-// The breaker's pause where the broker names none, and the longest it may name.
+// The breaker's pause where the broker names none; the longest it may name is longest_retry_s.
 constexpr std::int64_t pause_s = 1;
-constexpr std::int64_t longest_pause_s = 60;
-
-std::string last_part(std::string_view type) {
-    return std::string(type.substr(type.find_last_of(":/") + 1));
-}
-
-// Text of another party in our log: bounded, and nothing that could forge a line.
-std::string tame(std::string_view text) {
-    std::string out(text.substr(0, 200));
-    for (char& c : out)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    return out;
-}
 
 }  // namespace
 
@@ -32,7 +19,7 @@ BrokerClient::BrokerClient(std::string vendor, std::shared_ptr<const SigningKey>
 bool BrokerClient::open(Reply& out) {
     const std::lock_guard g(mutex_);
     const UnixTime now = world_.clock.now();
-    if (closed_until_ > now && closed_until_ <= now + longest_pause_s) {
+    if (closed_until_ > now && closed_until_ <= now + longest_retry_s) {
         out.detail = "broker " + issuer() + " is out of reach";
         out.retry_after_s = static_cast<std::uint32_t>(std::max<std::int64_t>(closed_until_ - now, 2));
         return false;
@@ -60,33 +47,7 @@ void BrokerClient::answered() {
     world_.log.write(Log::Level::info, "broker " + issuer() + " answers again");
 }
 
-Reply BrokerClient::read(HttpAnswer a, std::string_view call) const {
-    Reply r;
-    const std::string what = "broker " + issuer() + ", " + std::string(call) + ": ";
-    r.retry_after_s = static_cast<std::uint32_t>(std::clamp<std::int64_t>(a.retry_after_s, 2, longest_pause_s));
-    if (a.status == 0) {
-        r.detail = what + a.error;
-        return r;
-    }
-    auto doc = json::Document::parse(a.body);
-    const bool object = doc && doc->root().is_object();
-    r.detail = what + "status " + std::to_string(a.status);
-    if (object && a.status != 200) {
-        if (const auto type = doc->root().string("type")) r.kind = last_part(*type);
-        if (const auto detail = doc->root().string("detail")) r.detail += ": " + tame(*detail);
-    }
-    if (a.status == 200 && !object) {
-        r.detail = what + "the answer is no JSON object";
-        return r;
-    }
-    const bool client_error = a.status >= 400 && a.status < 500 && a.status != 408 && a.status != 429;
-    if (a.status != 200 && !client_error) return r;
-    r.status = a.status;
-    if (object) r.body = std::move(*doc);
-    return r;
-}
-
-Reply BrokerClient::call(std::string_view call, const json::Object& members) {
+Reply BrokerClient::call(std::string_view call, const json::Object& members, json::Object body) {
     Reply r;
     if (!open(r)) return r;
     if (keys_.known()->api.empty() && !keys_.fetch_now()) {
@@ -100,8 +61,10 @@ Reply BrokerClient::call(std::string_view call, const json::Object& members) {
         return r;
     }
     const RequestHead head{vendor_, issuer(), std::string(call), world_.clock.now(), *jti};
-    const auto body = json::Object().set("request", sign_request(head, members, *key_)).jcs();
-    r = read(world_.transport.post(keys_.known()->api + "/" + std::string(call), body), call);
+    body.set("request", sign_request(head, members, *key_));
+    r = read_reply(world_.transport.post(keys_.known()->api + "/" + std::string(call), body.jcs()),
+                   "broker " + issuer() + ", " + std::string(call));
+    r.retry_after_s = std::max(r.retry_after_s, 2u);
     if (r.status == 0) failed(r);
     else answered();
     return r;

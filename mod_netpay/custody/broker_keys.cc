@@ -20,8 +20,6 @@ constexpr std::int64_t early_refresh_s = 30;
 // Failed fetches are repeated after 1, 2, 4 … seconds, at most this.
 constexpr std::int64_t longest_pause_s = 60;
 
-std::string file_name(const std::string& issuer) { return b64u_encode(first16(sha256(issuer))); }
-
 std::string without_slash(std::string_view url) {
     while (!url.empty() && url.back() == '/') url.remove_suffix(1);
     return std::string(url);
@@ -34,12 +32,17 @@ bool fits(std::string_view url, const std::string& issuer) {
 
 }  // namespace
 
+std::string kept_name(const std::string& directory, const std::string& issuer) {
+    return directory + "/brokers/" + b64u_encode(first16(sha256(issuer)));
+}
+
 BrokerKeys::BrokerKeys(Broker broker, std::string directory, std::uint32_t refresh_s, World world)
     : broker_(std::move(broker)),
       directory_(std::move(directory)),
       folder_(directory_ + "/brokers"),
-      kept_path_(folder_ + "/" + file_name(broker_.issuer) + ".json"),
-      tried_path_(folder_ + "/" + file_name(broker_.issuer) + ".tried"),
+      kept_name_(custody::kept_name(directory_, broker_.issuer)),
+      kept_path_(kept_name_ + ".json"),
+      tried_path_(kept_name_ + ".tried"),
       refresh_s_(std::max<std::uint32_t>(refresh_s, 1)),
       world_(world),
       pinned_{broker_.pinned_keys, {}},

@@ -18,20 +18,14 @@
 
 namespace netpay::custody {
 
-// The interfaces a part works with; they outlive it.
-struct World {
-    Clock& clock;
-    Transport& transport;
-    Log& log;
-    Random& random;
-    Disk& disk;
-};
-
 struct Known {
     KeySet keys;             // empty: none known yet
     std::string api;         // URL without a slash at its end; empty: not known yet
     UnixTime fetched = 0;    // 0: never
 };
+
+// DIR/brokers/NAME: the names of all that is kept of a broker begin so.
+std::string kept_name(const std::string& directory, const std::string& issuer);
 
 class BrokerKeys {
 public:
@@ -44,6 +38,7 @@ public:
     // Never null; what it points to does not change.
     std::shared_ptr<const Known> known() const;
     const std::string& issuer() const { return broker_.issuer; }
+    const std::string& kept_name() const { return kept_name_; }
 
     // A kid was met that is not known: fetches at the next refresh(), unless
     // the keys were fetched within the last 30 s. Asks nobody now.
@@ -73,7 +68,7 @@ private:
     bool asked_lately(std::int64_t seconds);
 
     const Broker broker_;
-    const std::string directory_, folder_, kept_path_, tried_path_;
+    const std::string directory_, folder_, kept_name_, kept_path_, tried_path_;
     const std::uint32_t refresh_s_;
     const World world_;
 

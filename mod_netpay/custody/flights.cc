@@ -1,5 +1,7 @@
 #include "mod_netpay/custody/flights.h"
 
+#include <algorithm>
+
 namespace netpay::custody {
 namespace {
 
@@ -8,6 +10,12 @@ namespace {
 constexpr std::int64_t remembered_s = 2;
 // A coin costs 200 bytes here; beyond this the oldest knowledge is dropped.
 constexpr std::size_t most_memories = 4096;
+
+// For metrics a coin is taken over once.
+Acquired of_another(Acquired a) {
+    a.way = {};
+    return a;
+}
 
 bool worth_remembering(Taken t) { return t == Taken::refused || t == Taken::unavailable; }
 
@@ -41,7 +49,8 @@ void Flights::remember(const Tag16& coin, const Outcome& o) {
     const auto now = clock_.now();
     if (memories_.size() >= most_memories) std::erase_if(memories_, [&](const auto& m) { return m.second.until <= now; });
     if (memories_.size() >= most_memories) memories_.clear();
-    memories_.insert_or_assign(coin, Memory{o, now + remembered_s});
+    const auto kept = std::min<std::int64_t>(remembered_s, o.acquired.retry_after_s);  // not beyond what the customer is told
+    memories_.insert_or_assign(coin, Memory{o, now + kept});
 }
 
 Acquired Flights::join(const Tag16& coin, std::uint32_t index, std::chrono::milliseconds wait,
@@ -55,7 +64,7 @@ Acquired Flights::join(const Tag16& coin, std::uint32_t index, std::chrono::mill
         const auto flight = other->second;
         if (!landed_.wait_until(g, until, [&] { return flight->outcome.has_value(); }))
             return {Taken::unavailable, "another request for this coin has been waiting for its broker too long", 2};
-        if (index <= flight->outcome->up_to) return flight->outcome->acquired;
+        if (index <= flight->outcome->up_to) return of_another(flight->outcome->acquired);
     }
     const auto flight = std::make_shared<Flight>();
     under_way_[coin] = flight;

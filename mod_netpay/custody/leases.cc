@@ -21,8 +21,8 @@ constexpr std::int64_t deferred_s = 900;
 
 }  // namespace
 
-Result<Custody> accept_custody(std::string_view token, const KeySet& keys, const std::string& vendor,
-                               const Touchstone& terms, UnixTime now) {
+Result<Custody> read_custody(std::string_view token, const KeySet& keys, const std::string& vendor,
+                             const Touchstone& terms) {
     auto c = verify_custody(token, keys);
     if (!c) return c.error();
     if (c->iss != terms.iss) return {Code::mismatch, "custody: of another broker"};
@@ -31,7 +31,13 @@ Result<Custody> accept_custody(std::string_view token, const KeySet& keys, const
     if (c->index > terms.n) return {Code::mismatch, "custody: index beyond the chain"};
     if (walk_down(terms.salt, c->index, c->payword, 0) != terms.root)
         return {Code::forged, "custody: its payword is not of this chain"};
-    if (c->exp < now) return {Code::expired, "custody: its lease has ended"};
+    return c;
+}
+
+Result<Custody> accept_custody(std::string_view token, const KeySet& keys, const std::string& vendor,
+                               const Touchstone& terms, UnixTime now) {
+    auto c = read_custody(token, keys, vendor, terms);
+    if (c && c->exp < now) return {Code::expired, "custody: its lease has ended"};
     return c;
 }
 
@@ -52,7 +58,8 @@ bool Leases::is_past_use(const till::Entry& e, UnixTime now) const {
 }
 
 bool Leases::is_due(const till::Entry& e, UnixTime now) {
-    // A lease that lasts as long as the coin cannot get longer.
+    if (e.standing != till::Standing::held) return false;
+    // A lease that lasts as long as the coin cannot get longer; an unconfirmed one is not the broker's yet.
     if (e.damaged || e.coin.custody.empty() || e.coin.lease < now || e.coin.lease >= e.coin.terms.exp) return false;
     if (e.state.spent <= e.coin.start) return false;
     const auto signed_at = jws::peek(e.coin.custody);

@@ -22,8 +22,11 @@ inline constexpr std::int64_t claims_after_exp_s = 90 * 86400;
 inline constexpr std::size_t renewal_coins = 16;
 
 // The broker's custody in `token`, if it is of this broker for this vendor and
-// coin, its payword is of the chain and its lease has not ended. Costs
-// custody.index hashes. Errors name what is wrong.
+// coin and its payword is of the chain. Costs custody.index hashes. Errors
+// name what is wrong.
+Result<Custody> read_custody(std::string_view token, const KeySet& keys, const std::string& vendor,
+                             const Touchstone& terms);
+// The same, if its lease has not ended.
 Result<Custody> accept_custody(std::string_view token, const KeySet& keys, const std::string& vendor,
                                const Touchstone& terms, UnixTime now);
 

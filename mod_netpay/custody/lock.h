@@ -31,7 +31,7 @@ private:
 // Bytes of DIR/custody.lock: one for every coin below 2^56, and above them
 // one for every task of which one process at a time is in charge.
 std::int64_t lock_byte_of_coin(const Tag16& coin);
-enum class Task : std::uint8_t { keys = 1, leases = 2 };
+enum class Task : std::uint8_t { keys = 1, leases = 2, vendors = 3, reports = 4 };
 std::int64_t lock_byte_of_task(Task task, std::string_view of);
 
 }  // namespace netpay::custody

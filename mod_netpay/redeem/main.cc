@@ -13,7 +13,7 @@
 #include "config.h"
 #include "core/json.h"
 #include "core/origin.h"
-#include "mod_netpay/custody/curl_transport.h"
+#include "world/curl_transport.h"
 #include "mod_netpay/custody/lock.h"
 #include "mod_netpay/redeem/options.h"
 #include "mod_netpay/redeem/redeemer.h"
@@ -119,9 +119,15 @@ void print_text(const Report& r, bool dry_run) {
                   << money(r.credited) << ", " << r.rejected_claims() << " claims rejected\n";
         for (const auto& [reason, count] : r.rejected) std::cout << "rejected as " << reason << ": " << count << "\n";
         for (const auto& x : r.rejections)
-            std::cout << "  coin " << x.coin << ", units " << x.from + 1 << " to " << x.to << ": " << x.reason << "\n";
+            std::cout << "  coin " << x.coin << ", units " << x.from + 1 << " to " << x.to << ": " << x.reason
+                      << (x.standing.empty() ? "" : " (here the coin is: " + x.standing + ")") << "\n";
+        if (r.rejected.contains("not-held"))
+            std::cout << "not-held: the broker knows no custody of this vendor for these units. The claims stay on its\n"
+                         "file as disputes; a loss by another vendor's false index is paid without another claim.\n";
         if (r.pending) std::cout << r.pending << " batches wait in the outbox\n";
     }
+    if (r.unconfirmed)
+        std::cout << r.unconfirmed << " coins have units that wait until the broker has confirmed their custody\n";
     if (r.foreign) std::cout << r.foreign << " coins are of brokers not configured here and were passed over\n";
 }
 
@@ -132,7 +138,7 @@ void print_json(const Report& r, bool dry_run) {
     std::vector<json::Object> rejections;
     for (const auto& x : r.rejections)
         rejections.push_back(json::Object().set("batch", x.batch).set("coin", x.coin).set("from", std::uint64_t{x.from})
-                                 .set("reason", x.reason).set("to", std::uint64_t{x.to}));
+                                 .set("reason", x.reason).set("standing", x.standing).set("to", std::uint64_t{x.to}));
     std::cout << json::Object()
                      .set("accepted", r.accepted)
                      .set("batches", r.batches)
@@ -147,6 +153,7 @@ void print_json(const Report& r, bool dry_run) {
                      .set("rejected_by_reason", reasons)
                      .set("rejections", rejections)
                      .set("temporary", r.temporary)
+                     .set("unconfirmed", r.unconfirmed)
                      .set("units", r.units)
                      .jcs()
               << "\n";
@@ -180,7 +187,7 @@ int run(int argc, const char* const* argv) {
     for (const auto& b : c.brokers) s.brokers.push_back({b, c.broker_keys});
     const auto clock = custody::make_system_clock();
     TerminalLog log;
-    custody::CurlTransport transport({connect_timeout_ms, c.timeout_s * 1000, answer_bytes}, c.ca);
+    world::CurlTransport transport({connect_timeout_ms, c.timeout_s * 1000, answer_bytes}, c.ca);
     Redeemer redeemer(std::move(s), **till, transport,
                       {*clock, transport, log, custody::system_random(), custody::system_disk()});
     const bool terminal = isatty(STDERR_FILENO) && !c.json;

@@ -19,10 +19,10 @@ std::string stem(const std::string& file, std::string_view end) {
 
 }  // namespace
 
-Outbox::Outbox(std::string directory, custody::Disk& disk)
+Outbox::Outbox(std::string directory, world::Disk& disk)
     : out_(directory + "/outbox"), receipts_(directory + "/receipts"), disk_(&disk) {}
 
-Result<Outbox> Outbox::open(const std::string& till_directory, custody::Disk& disk) {
+Result<Outbox> Outbox::open(const std::string& till_directory, world::Disk& disk) {
     Outbox o(till_directory, disk);
     for (const auto& d : {o.out_, o.receipts_})
         if (const auto made = disk.make_directory(d); !made) return made.error();

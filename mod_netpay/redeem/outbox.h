@@ -15,7 +15,7 @@
 
 #include "core/claim.h"
 #include "core/result.h"
-#include "mod_netpay/custody/world.h"
+#include "world/world.h"
 
 namespace netpay::redeem {
 
@@ -35,7 +35,7 @@ struct Batch {
 class Outbox {
 public:
     // Makes the directories; removes what a process that died did not finish writing.
-    static Result<Outbox> open(const std::string& till_directory, custody::Disk& disk);
+    static Result<Outbox> open(const std::string& till_directory, world::Disk& disk);
 
     // Errors: the disk's; a batch is then not there.
     Result<Batch> write(Batch batch, const std::vector<Claim>& claims);
@@ -49,11 +49,11 @@ public:
     Result<bool> done(const Batch& batch, std::string_view answer);
 
 private:
-    Outbox(std::string directory, custody::Disk& disk);
+    Outbox(std::string directory, world::Disk& disk);
     std::string sidecar_path(const std::string& name) const { return out_ + "/" + name + ".json"; }
 
     std::string out_, receipts_;
-    custody::Disk* disk_;
+    world::Disk* disk_;
 };
 
 }  // namespace netpay::redeem

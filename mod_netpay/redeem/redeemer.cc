@@ -123,16 +123,20 @@ Report Redeemer::run(const Progress& progress) {
     return report_;
 }
 
-std::vector<Claim> Redeemer::claims_of(const till::Entry& e) const {
+std::vector<Claim> Redeemer::claims_of(const till::Entry& e) {
     std::vector<Claim> out;
-    // Of earlier epochs: another vendor held the coin in between, nothing is added to these any more.
+    // Of earlier epochs: nothing is added to these any more.
     for (const auto& o : e.owed)
         if (o.from < o.to) out.push_back({e.coin.terms.coin, o.from, o.to, o.word});
     const auto& s = e.state;
     const auto from = std::max(e.claimed, s.start);
     if (e.damaged || s.spent <= from) return out;
-    const bool waits = s.spent - from < s_.min_units && e.coin.lease >= world_.clock.now();
-    if (!waits) out.push_back({e.coin.terms.coin, from, s.spent, walk_down(s.salt, s.revealed, s.word, s.spent)});
+    if (e.coin.custody.empty() && !e.coin.indices.empty()) {
+        ++report_.unconfirmed;
+        return out;
+    }
+    const bool grows = e.standing == till::Standing::held && e.coin.lease >= world_.clock.now();
+    if (s.spent - from >= s_.min_units || !grows) out.push_back({e.coin.terms.coin, from, s.spent, walk_down(s.salt, s.revealed, s.word, s.spent)});
     return out;
 }
 
@@ -263,6 +267,20 @@ Result<Redeemed> Redeemer::verify(const Batch& b, const json::Value& answer) {
     return r;
 }
 
+// What the vendor may want to know of a coin of which the broker says that it
+// did not hold it.
+std::string Redeemer::standing_of(const std::string& coin) {
+    const auto tag = b64u_decode_array<16>(coin);
+    const auto e = tag ? till_.find(*tag) : std::nullopt;
+    if (!e) return "unknown";
+    switch (e->standing) {
+        case till::Standing::handed_over: return "handed over";
+        case till::Standing::dropped: return "dropped";
+        case till::Standing::held: break;
+    }
+    return e->coin.lease < world_.clock.now() ? "lease over" : "held";
+}
+
 void Redeemer::count(Outbox& box, const Batch& b, const Redeemed& receipt, const json::Value& answer) {
     ++report_.batches;
     report_.claims += b.claims;
@@ -272,9 +290,10 @@ void Redeemer::count(Outbox& box, const Batch& b, const Redeemed& receipt, const
     if (receipt.rejected == 0) return;
     const auto claims = box.claims(b);
     for (const auto& r : *answer.array("rejected")) {
-        Rejection out{b.name, coin_of(r), reason_of(r), 0, 0};
+        Rejection out{b.name, coin_of(r), reason_of(r), 0, 0, ""};
         ++report_.rejected[out.reason];
         if (report_.rejections.size() >= Report::most_rejections) continue;
+        if (out.reason == "not-held") out.standing = standing_of(out.coin);
         const auto line = r.uint("line").value_or(0);
         if (claims && line >= 1 && line <= claims->size() && (*claims)[line - 1].coin == out.coin) {
             out.from = (*claims)[line - 1].from;

@@ -21,6 +21,11 @@
 //  again, both), or under a receipt. One run works on a till at a time.
 //  And were a claim made twice in spite of all, the broker would refuse the
 //  second (`overlap`).
+//
+// Coins that travel: what was sold before a coin was handed over, dropped or
+// regained is claimed like everything else, each epoch's units by themselves.
+// Only units sold in a custody that the broker has not confirmed wait: it
+// credits none outside a vendor's confirmed epochs, and a claim is made once.
 #pragma once
 
 #include <functional>
@@ -51,6 +56,7 @@ struct Settings {
 struct Rejection {
     std::string batch, coin, reason;
     std::uint32_t from = 0, to = 0;
+    std::string standing;  // not-held: how the coin stands at this vendor, e.g. "dropped"; else empty
 };
 
 struct Report {
@@ -61,6 +67,7 @@ struct Report {
     std::vector<Rejection> rejections;        // the first most_rejections; all are in the receipts
     std::uint64_t pending = 0;                // batches left in the outbox
     std::uint64_t foreign = 0;                // coins with units to claim, of brokers not configured here
+    std::uint64_t unconfirmed = 0;            // coins with units to claim once the broker has confirmed their custody
     std::vector<std::string> temporary;       // try again: network, broker busy
     std::vector<std::string> permanent;       // needs a person: refused, damaged, unverifiable
 
@@ -84,7 +91,8 @@ private:
     bool retell(Outbox& box, const std::vector<std::string>& names);
     void fold(Outbox& box, std::vector<std::string>& written);
     bool tell_till(const std::vector<Claim>& claims);
-    std::vector<Claim> claims_of(const till::Entry& e) const;
+    std::vector<Claim> claims_of(const till::Entry& e);
+    std::string standing_of(const std::string& coin);
     bool close(Outbox& box, const std::string& broker, std::vector<Claim>& claims, std::vector<std::string>& written);
     void deliver(Outbox& box, const std::string& name);
     void read_answer(Outbox& box, const Batch& b, const custody::HttpAnswer& answer);

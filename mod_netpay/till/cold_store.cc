@@ -51,19 +51,22 @@ public:
     }
     Txn(const Txn&) = delete;
     Txn& operator=(const Txn&) = delete;
-    std::optional<std::string_view> get(MDB_dbi db, const Tag16& coin) {
-        MDB_val k = value(coin), v{};
+    template <class Key>
+    std::optional<std::string_view> get(MDB_dbi db, const Key& key) {
+        MDB_val k = value(key), v{};
         if (code == 0) code = mdb_get(txn, db, &k, &v);
         if (code == 0) return view(v);
         if (code == MDB_NOTFOUND) code = 0;
         return std::nullopt;
     }
-    void put(MDB_dbi db, const Tag16& coin, std::string_view bytes) {
-        MDB_val k = value(coin), v = value(bytes);
+    template <class Key>
+    void put(MDB_dbi db, const Key& key, std::string_view bytes) {
+        MDB_val k = value(key), v = value(bytes);
         if (code == 0) code = mdb_put(txn, db, &k, &v, 0);
     }
-    void remove(MDB_dbi db, const Tag16& coin) {
-        MDB_val k = value(coin);
+    template <class Key>
+    void remove(MDB_dbi db, const Key& key) {
+        MDB_val k = value(key);
         if (code == 0) code = mdb_del(txn, db, &k, nullptr);
         if (code == MDB_NOTFOUND) code = 0;
     }
@@ -105,7 +108,7 @@ Result<std::shared_ptr<ColdStore>> ColdStore::open(const std::string& directory,
     int code = mdb_env_create(&s->env_);
     if (!code) code = mdb_env_set_mapsize(s->env_, map_bytes);
     if (!code) code = mdb_env_set_maxreaders(s->env_, max_readers);
-    if (!code) code = mdb_env_set_maxdbs(s->env_, 2);
+    if (!code) code = mdb_env_set_maxdbs(s->env_, 5);
     // NOTLS: a thread may write while it reads elsewhere, and threads come and go.
     if (!code) code = mdb_env_open(s->env_, s->path_.c_str(), MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600);
     if (code) return s->error("cannot open", code);
@@ -115,6 +118,9 @@ Result<std::shared_ptr<ColdStore>> ColdStore::open(const std::string& directory,
     Txn txn(*s, 0);
     if (!txn.code) txn.code = mdb_dbi_open(txn.txn, "papers", MDB_CREATE, &s->papers_);
     if (!txn.code) txn.code = mdb_dbi_open(txn.txn, "states", MDB_CREATE, &s->states_);
+    if (!txn.code) txn.code = mdb_dbi_open(txn.txn, "unreported", MDB_CREATE, &s->unreported_);
+    if (!txn.code) txn.code = mdb_dbi_open(txn.txn, "seen", MDB_CREATE, &s->seen_);
+    if (!txn.code) txn.code = mdb_dbi_open(txn.txn, "seen_at", MDB_CREATE, &s->seen_at_);
     if (auto done = s->commit(txn); !done) return done.error();
     place = s;
     return s;
@@ -145,16 +151,21 @@ Result<std::optional<Snapshot>> ColdStore::snapshot(const Tag16& coin) {
     return bytes ? decode_snapshot(*bytes) : std::optional<Snapshot>();
 }
 
-Result<bool> ColdStore::put(const Papers& p, const Snapshot& s) {
+Result<bool> ColdStore::put(Papers p, const Snapshot* s, const Adjust& adjust) {
+    const Tag16& coin = p.coin.terms.tag;
     Txn txn(*this, 0);
-    txn.put(papers_, p.coin.terms.tag, encode(p));
-    txn.put(states_, p.coin.terms.tag, encode(s));
-    return commit(txn);
-}
-
-Result<bool> ColdStore::put(const Papers& p) {
-    Txn txn(*this, 0);
-    txn.put(papers_, p.coin.terms.tag, encode(p));
+    const auto bytes = txn.get(papers_, coin);
+    if (auto stored = bytes ? decode_papers(*bytes) : std::nullopt) {
+        p.claimed = stored->claimed;
+        p.owed = std::move(stored->owed);
+    }
+    if (adjust) adjust(p);
+    txn.put(papers_, coin, encode(p));
+    if (s) txn.put(states_, coin, encode(*s));
+    if (p.coin.indices.empty())
+        txn.remove(unreported_, coin);
+    else
+        txn.put(unreported_, coin, {});
     return commit(txn);
 }
 
@@ -202,14 +213,15 @@ Result<bool> ColdStore::forget(const Tag16& coin) {
     Txn txn(*this, 0);
     txn.remove(papers_, coin);
     txn.remove(states_, coin);
+    txn.remove(unreported_, coin);
     return commit(txn);
 }
 
-Result<std::vector<Tag16>> ColdStore::coins_after(const Tag16* coin, std::size_t most) {
+Result<std::vector<Tag16>> ColdStore::tags_after(MDB_dbi db, const Tag16* coin, std::size_t most) {
     std::vector<Tag16> out;
     Txn txn(*this, MDB_RDONLY);
     MDB_cursor* cursor = nullptr;
-    if (!txn.code) txn.code = mdb_cursor_open(txn.txn, papers_, &cursor);
+    if (!txn.code) txn.code = mdb_cursor_open(txn.txn, db, &cursor);
     if (txn.code) return error("cannot read", txn.code);
     MDB_val k{}, v{};
     if (coin) k = value(*coin);
@@ -225,6 +237,74 @@ Result<std::vector<Tag16>> ColdStore::coins_after(const Tag16* coin, std::size_t
     mdb_cursor_close(cursor);
     if (code != 0 && code != MDB_NOTFOUND) return error("cannot read", code);
     return out;
+}
+
+// ---------------------------------------------------------------- requests seen
+
+namespace {
+
+// Removed in one transaction: more than one comes in, so that the table shrinks.
+constexpr int purged_at_once = 64;
+
+// Big-endian, so that the order of keys is that of time.
+std::string time_key(UnixTime t) {
+    std::string out;
+    const auto u = static_cast<std::uint64_t>(t);
+    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(u >> shift & 0xff));
+    return out;
+}
+
+std::optional<UnixTime> time_of(std::string_view key) {
+    if (key.size() < 8) return std::nullopt;
+    std::uint64_t u = 0;
+    for (const char c : key.substr(0, 8)) u = u << 8 | static_cast<std::uint8_t>(c);
+    return static_cast<UnixTime>(u);
+}
+
+bool of_late(std::optional<UnixTime> at, UnixTime now) {
+    return at && *at >= now - ColdStore::seen_s && *at <= now + ColdStore::seen_s;
+}
+
+}  // namespace
+
+// Those too old to matter, and those that are later than the clock can say: it
+// was set back since, and a request of that time is refused for its `iat`.
+void ColdStore::purge_seen(Txn& txn, UnixTime now) {
+    MDB_cursor* cursor = nullptr;
+    if (!txn.code) txn.code = mdb_cursor_open(txn.txn, seen_at_, &cursor);
+    if (txn.code) return;
+    for (const auto end : {MDB_FIRST, MDB_LAST}) {
+        MDB_val key{}, v{};
+        for (int k = 0; k < purged_at_once && !txn.code && mdb_cursor_get(cursor, &key, &v, end) == 0; ++k) {
+            if (of_late(time_of(view(key)), now)) break;
+            const std::string name(view(key).substr(std::min<std::size_t>(key.mv_size, 8)));
+            txn.code = mdb_cursor_del(cursor, 0);
+            if (!name.empty()) txn.remove(seen_, std::string_view(name));
+        }
+    }
+    mdb_cursor_close(cursor);
+}
+
+Result<bool> ColdStore::first_use(std::string_view name, UnixTime now) {
+    if (name.empty() || name.size() > longest_name)
+        return {Code::malformed, "till: a request's name has 1 to " + std::to_string(longest_name) + " bytes"};
+    Txn txn(*this, 0);
+    purge_seen(txn, now);
+    if (const auto stored = txn.get(seen_, name)) {
+        const auto at = time_of(*stored);
+        if (of_late(at, now)) return false;
+        const std::string dated = time_key(at.value_or(0)).append(name);
+        txn.remove(seen_at_, std::string_view(dated));
+    }
+    MDB_stat count{};
+    if (!txn.code) txn.code = mdb_stat(txn.txn, seen_, &count);
+    if (!txn.code && count.ms_entries >= most_seen)
+        return {Code::limit, "till: too many signed requests within " + std::to_string(seen_s) + " s"};
+    const std::string at = time_key(now);
+    txn.put(seen_, name, at);
+    const std::string dated = at + std::string(name);
+    txn.put(seen_at_, std::string_view(dated), {});
+    return commit(txn);
 }
 
 }  // namespace netpay::till

@@ -2,16 +2,20 @@
 // till's directory. It has the papers of every coin, and of each the state as
 // last written: at eviction from the hot table, at the checkpoint each second,
 // or when custody changed. Every write is one transaction, synced when the
-// call returns.
+// call returns. Beside them: which coins have signed indices that the broker
+// has still to be shown, and the names of signed requests seen of late.
 //
 // A record that cannot be decoded reads as damaged papers or as no state;
 // the till does not serve such a coin (doc/till.md).
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,10 +41,12 @@ public:
     Result<std::optional<Papers>> papers(const Tag16& coin);
     Result<std::optional<Snapshot>> snapshot(const Tag16& coin);
 
-    // Replaces both.
-    Result<bool> put(const Papers& papers, const Snapshot& snapshot);
-    // Replaces the papers alone.
-    Result<bool> put(const Papers& papers);
+    // Replaces both, or the papers alone (null). A coin's papers are changed
+    // under its lock, but claims are marked without it: `claimed` and `owed`
+    // are those that are stored at this moment, and `adjust`, where there is
+    // one, is applied to them. Runs within the transaction.
+    using Adjust = std::function<void(Papers&)>;
+    Result<bool> put(Papers papers, const Snapshot* snapshot, const Adjust& adjust = nullptr);
     // A state from the hot table. One older than the one stored is passed over
     // (it was copied before a later eviction), and so is a coin without papers.
     using Saved = std::pair<Tag16, Snapshot>;
@@ -51,7 +57,18 @@ public:
     Result<bool> forget(const Tag16& coin);
 
     // Up to `most` coins after this one in the order of the store; null: from the first.
-    Result<std::vector<Tag16>> coins_after(const Tag16* coin, std::size_t most);
+    Result<std::vector<Tag16>> coins_after(const Tag16* coin, std::size_t most) { return tags_after(papers_, coin, most); }
+    // The same of those that have indices to report.
+    Result<std::vector<Tag16>> unreported_after(const Tag16* coin, std::size_t most) {
+        return tags_after(unreported_, coin, most);
+    }
+
+    // Notes a request's name as seen at `now`. False: it was within the last
+    // seen_s. Errors: limit where so many were seen of late that no more fit.
+    Result<bool> first_use(std::string_view name, UnixTime now);
+    static constexpr UnixTime seen_s = 120;          // PROTOCOL.md section 4
+    static constexpr std::size_t most_seen = 200000; // 1,600 a second, far beyond true traffic; some 60 MB
+    static constexpr std::size_t longest_name = 400; // with a time it has to fit LMDB's 511 bytes of key
 
     // A commit failed in a way after which the files are not to be trusted
     // further by this process. Want of space is not one: that passes.
@@ -62,9 +79,13 @@ private:
     class Txn;
     Error error(const char* what, int code);
     Result<bool> commit(Txn& txn);
+    Result<std::vector<Tag16>> tags_after(MDB_dbi db, const Tag16* coin, std::size_t most);
+    void purge_seen(Txn& txn, UnixTime now);
 
     MDB_env* env_ = nullptr;
     MDB_dbi papers_ = 0, states_ = 0;
+    MDB_dbi unreported_ = 0;         // tag → nothing: coins whose papers have indices
+    MDB_dbi seen_ = 0, seen_at_ = 0; // name → time, and time ‖ name → nothing
     Disk* disk_ = nullptr;
     std::string path_;
     std::atomic<bool> broken_{false};

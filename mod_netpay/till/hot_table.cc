@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstring>
 #include <fstream>
+#include <memory>
 
+#include <fcntl.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -17,7 +19,11 @@ constexpr std::size_t page = 4096;
 constexpr std::size_t slot_bytes = 2 * page;
 constexpr std::size_t reservations_at = 3072;
 constexpr char magic[8] = {'n', 'e', 't', 'p', 'a', 'y', 'h', 't'};
-constexpr std::uint32_t format = 1;
+constexpr std::uint32_t format = 2;
+constexpr std::uint32_t first_format = 1;  // the same layout: HotTerms::custody was spare, and 0
+
+bool readable(std::uint32_t f) { return f == format || f == first_format; }
+
 
 static_assert(sizeof(Image) <= reservations_at);
 static_assert(reservations_at + sizeof(Reservations) <= page);
@@ -178,7 +184,7 @@ Result<bool> HotTable::images(const std::string& directory, const Found& found) 
     t.map_ = std::move(*map);
     const Header& h = t.header();
     if (std::memcmp(h.magic, magic, sizeof magic) != 0 || h.clean) return true;
-    if (h.format != format || h.image_bytes != sizeof(Image))
+    if (!readable(h.format) || h.image_bytes != sizeof(Image))
         return {Code::mismatch, "till: " + file->path() +
                                     ": left behind in haste by another version; start and stop that version once, so "
                                     "that nothing is lost"};
@@ -214,6 +220,54 @@ Result<bool> HotTable::images(const std::string& directory, const Found& found) 
     return true;
 }
 
+Result<bool> HotTable::look(const std::string& directory, const Seen& seen) {
+    constexpr int tries = 16;  // a coin is paid with every few microseconds at most; a read takes less
+    const std::string path = directory + "/hot.tbl";
+    struct Descriptor {
+        int fd;
+        ~Descriptor() {
+            if (fd >= 0) close(fd);
+        }
+        bool read(void* to, std::size_t n, std::size_t at) const {
+            return pread(fd, to, n, static_cast<off_t>(at)) == static_cast<ssize_t>(n);
+        }
+    };
+    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+    if (file.fd < 0) return errno == ENOENT ? Result<bool>(true) : disk_error(path, "cannot open", errno);
+    Header h{};
+    if (!file.read(&h, sizeof h, 0)) return true;
+    if (std::memcmp(h.magic, magic, sizeof magic) != 0 || h.clean) return true;
+    if (!readable(h.format) || h.image_bytes != sizeof(Image)) return {Code::mismatch, "till: " + path + ": of another version"};
+    HotTable t;
+    t.sets_ = h.sets;
+    t.place();
+    const bool same_boot = std::string_view(h.boot, strnlen(h.boot, sizeof h.boot)) == boot_id();
+    const auto image = std::make_unique<Image>();
+    for (std::uint32_t n = 0; n < t.slots(); ++n) {
+        bool taken = false, found = false;
+        Tag16 coin{};
+        for (int k = 0; k < (same_boot ? tries : 1) && !found; ++k) {
+            Set s{};
+            if (!file.read(&s, sizeof s, page + n / ways * sizeof(Set))) return disk_error(path, "cannot read", EIO);
+            const Way& w = s.places[n % ways];
+            coin = s.coins[n % ways];
+            taken = w.taken != 0;
+            if (!taken && same_boot) break;
+            // After a loss of power either may be the newer one: each is given.
+            for (std::uint32_t which = 0; which < 2; ++which) {
+                if (same_boot && which != (w.active & 1)) continue;
+                const auto at = t.slots_at_ + std::size_t{n} * slot_bytes + which * page;
+                if (!file.read(image.get(), sizeof(Image), at)) return disk_error(path, "cannot read", EIO);
+                if (image->run != h.run || !image->intact()) continue;
+                found = true;
+                seen.image(*image);
+            }
+        }
+        if (taken && !found) seen.busy(coin);
+    }
+    return true;
+}
+
 Result<HotTable> HotTable::open(const std::string& directory, std::uint32_t slots, Disk& disk, bool fresh,
                                 bool always) {
     auto file = File::open(directory, "hot.tbl");
@@ -230,7 +284,7 @@ Result<HotTable> HotTable::open(const std::string& directory, std::uint32_t slot
         if (std::memcmp(h.magic, magic, sizeof magic) == 0) {
             run = h.run;
             owner = h.next_owner;
-            if (h.format == format && h.image_bytes == sizeof(Image)) t.sets_ = h.sets;
+            if ((h.format == format || (fresh && readable(h.format))) && h.image_bytes == sizeof(Image)) t.sets_ = h.sets;
         }
     }
     if (!fresh && t.sets_ == 0) return {Code::mismatch, "till: " + file->path() + ": in use by another version"};

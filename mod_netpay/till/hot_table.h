@@ -16,6 +16,7 @@
 // with an empty table. What a set holds is guarded by lock number stripe().
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,8 +39,25 @@ struct HotTerms {
     Tag16 issuer{};          // issuer_tag()
     std::uint64_t unit = 0;  // micro-units
     Currency currency;
-    std::uint32_t spare = 0;
+    // How the vendor stands to the coin. 0: its custody is confirmed, as it was
+    // in every table of the first format.
+    std::uint32_t custody = 0;
     std::uint64_t epoch = 0;
+
+    static constexpr std::uint32_t most_pages = (1u << 30) - 1;
+    // Somebody is changing the coin's papers, or died at it: what they say counts, not this image.
+    bool in_doubt() const { return (custody & doubt_bit) != 0; }
+    void doubt() { custody |= doubt_bit; }
+    // Unconfirmed custody, and the pages that may still be sold under it.
+    bool unconfirmed() const { return (custody & unconfirmed_bit) != 0; }
+    std::uint32_t pages_left() const { return unconfirmed() ? custody & most_pages : 0; }
+    // Both anew, and no doubt.
+    void stand(bool unconfirmed, std::uint32_t pages_left) {
+        custody = unconfirmed ? unconfirmed_bit | std::min(pages_left, most_pages) : 0;
+    }
+
+private:
+    static constexpr std::uint32_t doubt_bit = 1u << 31, unconfirmed_bit = 1u << 30;
 };
 
 // XXH3-128 of an issuer, so that a payment compares sixteen bytes.
@@ -104,6 +122,16 @@ public:
         std::function<Result<bool>(const Tag16&)> lost;
     };
     static Result<bool> images(const std::string& directory, const Found& found);
+
+    // The same for a program that only looks, while others have the table open
+    // or after all left it: writes nothing and takes no lock. One whole image of
+    // every coin in the table, of the version it came upon; `busy` for a place
+    // that changed too often to be read. Errors: cannot be read, another version.
+    struct Seen {
+        std::function<void(const Image&)> image;
+        std::function<void(const Tag16&)> busy;
+    };
+    static Result<bool> look(const std::string& directory, const Seen& seen);
 
     std::uint32_t sets() const { return sets_; }
     std::uint32_t slots() const { return sets_ * ways; }

@@ -10,9 +10,14 @@
 namespace netpay::till {
 namespace {
 
-// Formats of the two records. Numbers are little-endian.
-constexpr std::uint8_t snapshot_format = 1;
-constexpr std::uint8_t papers_format = 1;
+// Formats of the two records. Numbers are little-endian. The first format, in
+// which every coin was held and confirmed, ends before the members added.
+constexpr std::uint8_t first_format = 1;
+constexpr std::uint8_t snapshot_format = 2;
+constexpr std::uint8_t papers_format = 2;
+
+// A custody is taken over by a few indices at most; the number is checked before they are read.
+constexpr std::uint32_t most_indices = 64;
 
 class Writer {
 public:
@@ -118,13 +123,15 @@ std::string encode(const Snapshot& s) {
         const auto& r = t.recent[k];
         w.number(r.index).number(r.replays).number(r.used_at).bytes(r.resource);
     }
+    w.number(s.pages_left);
     return w.sealed();
 }
 
 std::optional<Snapshot> decode_snapshot(std::string_view bytes) {
     Reader r(bytes);
     Snapshot s;
-    if (r.number<std::uint8_t>() != snapshot_format) return std::nullopt;
+    const auto format = r.number<std::uint8_t>();
+    if (format != snapshot_format && format != first_format) return std::nullopt;
     s.version = r.number<std::uint64_t>();
     s.last_used = r.number<UnixTime>();
     auto& t = s.state;
@@ -152,6 +159,7 @@ std::optional<Snapshot> decode_snapshot(std::string_view bytes) {
         x.used_at = r.number<UnixTime>();
         x.resource = r.bytes<16>();
     }
+    if (format != first_format) s.pages_left = r.number<std::uint32_t>();
     if (!r.finished() || !plausible(t)) return std::nullopt;
     return s;
 }
@@ -165,15 +173,46 @@ std::string encode(const Papers& p) {
     w.text(c.touchstone).text(c.custody).number(c.epoch).number(c.start).bytes(c.word.bytes).number(c.lease);
     w.number(p.claimed).number(static_cast<std::uint8_t>(p.damaged)).number(static_cast<std::uint32_t>(p.owed.size()));
     for (const auto& o : p.owed) w.number(o.from).number(o.to).bytes(o.word.bytes);
+    w.number(static_cast<std::uint8_t>(p.standing)).number(static_cast<std::uint8_t>(p.handed_over.has_value()));
+    if (p.handed_over) w.text(p.handed_over->index).text(p.handed_over->to).text(p.handed_over->certificate);
+    w.number(c.pages).number(static_cast<std::uint32_t>(c.indices.size()));
+    for (const auto& token : c.indices) w.text(token);
+    w.number(p.floor).text(p.refused);
     return w.sealed();
 }
+
+namespace {
+
+// What the second format added: where the coin went, and by which indices it came.
+bool decode_travels(Reader& r, Papers& p) {
+    const auto standing = r.number<std::uint8_t>();
+    if (standing > static_cast<std::uint8_t>(Standing::dropped)) return false;
+    p.standing = static_cast<Standing>(standing);
+    if (r.number<std::uint8_t>() != 0) {
+        auto& h = p.handed_over.emplace();
+        h.index = r.text();
+        h.to = r.text();
+        h.certificate = r.text();
+    }
+    if (p.standing == Standing::handed_over && !p.handed_over) return false;
+    p.coin.pages = r.number<std::uint32_t>();
+    const auto indices = r.number<std::uint32_t>();
+    if (indices > most_indices) return false;
+    for (std::uint32_t k = 0; k < indices && r.good(); ++k) p.coin.indices.push_back(r.text());
+    p.floor = r.number<std::uint64_t>();
+    p.refused = r.text();
+    return r.good();
+}
+
+}  // namespace
 
 std::optional<Papers> decode_papers(std::string_view bytes) {
     Reader r(bytes);
     Papers p;
     auto& c = p.coin;
     auto& t = c.terms;
-    if (r.number<std::uint8_t>() != papers_format) return std::nullopt;
+    const auto format = r.number<std::uint8_t>();
+    if (format != papers_format && format != first_format) return std::nullopt;
     t.iss = r.text();
     const auto cur = Currency::parse(r.text());
     const auto unit = Amount::from(r.number<std::uint64_t>());
@@ -202,6 +241,7 @@ std::optional<Papers> decode_papers(std::string_view bytes) {
         o.word.bytes = r.bytes<32>();
         p.owed.push_back(o);
     }
+    if (format != first_format && !decode_travels(r, p)) return std::nullopt;
     if (!r.finished()) return std::nullopt;
     return p;
 }

@@ -17,14 +17,24 @@ struct Snapshot {
     std::uint64_t version = 0;
     UnixTime last_used = 0;
     SpendState state;
+    std::uint32_t pages_left = 0;  // unconfirmed custody: pages that may still be sold
 };
 
-// What changes seldom: the documents, and what was claimed.
+// What changes seldom: the documents, who holds the coin, and what was claimed.
 struct Papers {
     Coin coin;
+    Standing standing = Standing::held;
+    std::optional<HandedOver> handed_over;
     std::uint32_t claimed = 0;
     std::vector<Owed> owed;
     bool damaged = false;
+    // The earliest epoch that may follow a dropped one: those before it were
+    // this vendor's and are over. What a void index says of epochs counts for nothing.
+    std::uint64_t floor = 0;
+    std::string refused;  // the index by which the epoch dropped last was taken over
+
+    // The broker has still to confirm the custody.
+    bool unconfirmed() const { return coin.custody.empty() && !coin.indices.empty(); }
 };
 
 // Whether a state can be one the spend machine came to: a stored one is
@@ -36,7 +46,7 @@ std::uint32_t recent_used(const SpendState& s);
 
 std::string encode(const Snapshot& s);
 std::string encode(const Papers& p);
-// nullopt: the bytes are not what encode() wrote.
+// nullopt: the bytes are not what encode() wrote, in this version or the first.
 std::optional<Snapshot> decode_snapshot(std::string_view bytes);
 std::optional<Papers> decode_papers(std::string_view bytes);
 

@@ -11,6 +11,7 @@
 #include <signal.h>
 
 #include "core/payword.h"
+#include "core/rules.h"
 #include "mod_netpay/till/cold_store.h"
 #include "mod_netpay/till/disk.h"
 #include "mod_netpay/till/file.h"
@@ -46,19 +47,42 @@ constexpr milliseconds busy_pause{1};
 // coin.start: what was someone else's is spent, its own is kept. Again gives
 // the same, so that a take() that was cut short can be repeated.
 void regain(SpendState& s, const Coin& coin) {
-    if (coin.start > s.revealed) {
+    const bool keeps = rules::holds(rules::Rule::monotone_index);
+    if (coin.start > s.revealed || !keeps) {
         s.revealed = coin.start;
         s.word = coin.word;
     }
-    if (coin.start > s.spent) s.spent = s.start = coin.start;
+    if (coin.start > s.spent || !keeps) s.spent = s.start = coin.start;
 }
 
-// Units sold before someone else held the coin stay claimable.
+// Units sold before the custody that begins at coin.start stay claimable, by
+// themselves: the broker judges every claim as a whole, and may not credit
+// what was sold in the epoch before.
 void keep_owed(Papers& p, const SpendState& s, const Coin& coin) {
-    if (coin.start <= s.spent) return;
-    if (p.claimed < s.spent)
-        p.owed.push_back({p.claimed, s.spent, walk_down(s.salt, s.revealed, s.word, s.spent)});
-    p.claimed = std::max(p.claimed, coin.start);
+    if (coin.start <= p.claimed) return;
+    const auto sold = std::min(s.spent, coin.start);
+    if (p.claimed < sold) p.owed.push_back({p.claimed, sold, walk_down(s.salt, s.revealed, s.word, sold)});
+    p.claimed = coin.start;
+}
+
+// The earliest epoch by which a coin can come back after one that turns out void.
+std::uint64_t floor_after(const Papers& p) {
+    switch (p.standing) {
+        case Standing::held: return p.coin.epoch;
+        case Standing::handed_over: return p.coin.epoch + 1;
+        case Standing::dropped: break;
+    }
+    return p.floor;
+}
+
+// Whether a coin is offered by the very index that the broker refused.
+bool is_refused(const Coin& coin, const Papers& p) {
+    return coin.custody.empty() && !coin.indices.empty() && coin.indices.back() == p.refused;
+}
+
+// Of the index a coin is handed over at.
+Till::Leaving leaving_at(const Coin& coin, const SpendState& s) {
+    return {coin.terms.coin, coin.epoch, s.spent, walk_down(s.salt, s.revealed, s.word, s.spent), coin.lease};
 }
 
 bool same_terms(const Touchstone& a, const Touchstone& b) {
@@ -80,6 +104,11 @@ public:
     bool settle(const Charge& charge, Outcome& out) override;
     void release(const Charge& charge) override;
     Result<bool> take(const Coin& coin) override;
+    HandoverOutcome hand_over(const Tag16& coin, std::uint64_t epoch, UnixTime now, bool unconfirmed_too,
+                              const Sign& sign) override;
+    Result<bool> drop(const Tag16& coin, std::uint64_t epoch) override;
+    std::vector<Tag16> unreported(std::size_t most) override;
+    Result<bool> first_use(std::string_view name, UnixTime now) override;
     std::optional<Entry> find(const Tag16& coin) override;
     bool hot(const Tag16& coin) override;
     void each(const std::function<void(const Entry&)>& f) override;
@@ -100,6 +129,16 @@ private:
     };
     Place place_of(const Tag16& coin);
     Place load(const Tag16& coin);
+    Place recover(const Slot& slot);
+    Result<std::optional<Slot>> slot_of(const Tag16& coin);
+    Result<std::optional<Snapshot>> snapshot_of(const Tag16& coin, const std::optional<Slot>& slot);
+    Result<bool> renew(const Coin& coin, Papers papers, const std::optional<Snapshot>& now, const std::optional<Slot>& slot);
+    Result<bool> begin_custody(const Coin& coin, const Papers* known, const std::optional<Snapshot>& now,
+                               const std::optional<Slot>& slot);
+    Result<bool> change(const Papers& papers, Snapshot next, const std::optional<Slot>& slot,
+                        const ColdStore::Adjust& adjust = nullptr);
+    bool doubt(const std::optional<Slot>& slot);
+    bool may_sell(const Slot& slot);
     std::optional<Slot> make_room(std::uint32_t set);
     bool drop_dead(Reservations& open);
     Outcome attempt(Charge& charge, bool& wait);
@@ -127,6 +166,9 @@ private:
     std::shared_ptr<ColdStore> cold_;
     Observer observer_;
 
+    std::mutex unreported_mutex_;
+    std::optional<Tag16> last_unreported_;  // where unreported() goes on
+
     std::mutex checkpoint_mutex_;
     int failures_ = 0;  // of checkpoints in a row
     std::mutex stop_mutex_;
@@ -150,31 +192,69 @@ constexpr const char* why_failed = "stopped after a failed write to the disk";
 constexpr const char* why_stalled = "no space for the checkpoint";
 constexpr const char* why_locked = "a process holds the coin's lock";
 constexpr const char* why_store = "the store cannot be read";
+constexpr const char* why_damaged = "the coin's state was damaged on the disk";
+constexpr const char* why_unwritten = "the store cannot be written";
 
 // ---------------------------------------------------------------- places
 
+// What the image of a coin says besides its state.
+HotTerms hot_terms(const Papers& p, std::uint32_t pages_left) {
+    HotTerms terms;
+    terms.coin = p.coin.terms.tag;
+    terms.issuer = issuer_tag(p.coin.terms.iss);
+    terms.unit = p.coin.terms.unit.micro();
+    terms.currency = p.coin.terms.cur;
+    terms.epoch = p.coin.epoch;
+    terms.stand(p.unconfirmed(), pages_left);
+    return terms;
+}
+
+Snapshot snapshot_in(const Image& i) { return {i.version, i.last_used, i.state, i.terms.pages_left()}; }
+
 MappedTill::Place MappedTill::place_of(const Tag16& coin) {
-    if (auto s = hot_.find(coin)) return {s, Answer::judged, ""};
-    return load(coin);
+    const auto s = hot_.find(coin);
+    if (!s) return load(coin);
+    return s->active().terms.in_doubt() ? recover(*s) : Place{s, Answer::judged, ""};
+}
+
+// The image of one who died while changing the coin's papers. They say what
+// became of it: either they were written, or nothing happened.
+MappedTill::Place MappedTill::recover(const Slot& slot) {
+    const Tag16 coin = slot.active().terms.coin;
+    const auto papers = cold_->papers(coin);
+    const auto snapshot = cold_->snapshot(coin);
+    if (!watched(papers) || !watched(snapshot)) return {std::nullopt, Answer::unavailable, why_store};
+    if (!*papers || (*papers)->standing != Standing::held) {
+        if (slot.open().empty()) hot_.remove(slot);
+        return {std::nullopt, *papers ? Answer::not_held : Answer::unknown, ""};
+    }
+    if ((*papers)->damaged) return {std::nullopt, Answer::unavailable, why_damaged};
+    Image& i = slot.begin();
+    if (*snapshot && (*snapshot)->version > i.version) {
+        i.version = (*snapshot)->version;
+        i.last_used = (*snapshot)->last_used;
+        i.state = (*snapshot)->state;
+        i.terms = hot_terms(**papers, (*snapshot)->pages_left);
+    } else {
+        i.terms = hot_terms(**papers, i.terms.pages_left());
+    }
+    slot.commit();
+    if (!make_durable(slot)) return {std::nullopt, Answer::unavailable, why_failed};
+    return {slot, Answer::judged, ""};
 }
 
 MappedTill::Place MappedTill::load(const Tag16& coin) {
     const auto papers = cold_->papers(coin);
     if (!watched(papers)) return {std::nullopt, Answer::unavailable, why_store};
     if (!*papers) return {std::nullopt, Answer::unknown, ""};
+    if ((*papers)->standing != Standing::held) return {std::nullopt, Answer::not_held, ""};
     const auto snapshot = cold_->snapshot(coin);
     if (!watched(snapshot)) return {std::nullopt, Answer::unavailable, why_store};
     if ((*papers)->damaged || !*snapshot)
-        return {std::nullopt, Answer::unavailable, "the coin's state was damaged on the disk"};
+        return {std::nullopt, Answer::unavailable, why_damaged};
     const auto room = make_room(hot_.set_of(coin));
     if (!room) return {std::nullopt, Answer::unavailable, "every place for this coin has payments under way"};
-    const auto& c = (*papers)->coin;
-    HotTerms terms;
-    terms.coin = coin;
-    terms.issuer = issuer_tag(c.terms.iss);
-    terms.unit = c.terms.unit.micro();
-    terms.currency = c.terms.cur;
-    terms.epoch = c.epoch;
+    const HotTerms terms = hot_terms(**papers, (*snapshot)->pages_left);
     if (hot_.insert(*room, terms, **snapshot, options_.sync == Sync::always, disk_) != 0) {
         hot_.fail();
         return {std::nullopt, Answer::unavailable, why_failed};
@@ -191,7 +271,7 @@ std::optional<HotTable::Slot> MappedTill::make_room(std::uint32_t set) {
         if (!s.open().empty()) continue;
         const Image& i = s.active();
         if (s.saved() != i.version) {
-            const ColdStore::Saved saved{i.terms.coin, {i.version, i.last_used, i.state}};
+            const ColdStore::Saved saved{i.terms.coin, snapshot_in(i)};
             if (!watched(cold_->save(std::span(&saved, 1)))) return std::nullopt;
         }
         hot_.remove(s);
@@ -217,6 +297,20 @@ bool MappedTill::make_durable(const Slot& slot) {
     if (options_.sync != Sync::always || slot.sync(disk_) == 0) return true;
     hot_.fail();
     return false;
+}
+
+// Whether the payments under way, of which one is new, are within the pages
+// that may be sold before the custody is confirmed.
+bool MappedTill::may_sell(const Slot& slot) {
+    const HotTerms& terms = slot.active().terms;
+    if (!terms.unconfirmed()) return true;
+    const auto under_way = [&slot] {
+        const auto& all = slot.open().open;
+        return std::count_if(all.begin(), all.end(), [](const Reservation& r) { return r.index != 0; });
+    };
+    if (under_way() <= terms.pages_left()) return true;
+    drop_dead(slot.open());
+    return under_way() <= terms.pages_left();
 }
 
 Outcome MappedTill::attempt(Charge& charge, bool& wait) {
@@ -259,6 +353,11 @@ Outcome MappedTill::attempt(Charge& charge, bool& wait) {
             if (j.verdict != Verdict::paid) tell(next);
         }
     } while (j.verdict == Verdict::busy && drop_dead(slot.open()));
+    if (j.verdict == Verdict::paid && !may_sell(slot)) {
+        netpay::release(slot.open(), static_cast<std::uint32_t>(charge.payment.index));
+        out.answer = Answer::unconfirmed;
+        return out;
+    }
     out.verdict = j.verdict;
     out.needed = j.needed;
     out.units = charge.payment.units;
@@ -292,13 +391,19 @@ bool MappedTill::settle(const Charge& charge, Outcome& out) {
     const auto guard = lock(charge.coin);
     if (!guard) return refuse(why_locked);
     if (hot_.failed()) return refuse(why_failed);
-    const auto slot = hot_.find(charge.coin);
+    auto slot = hot_.find(charge.coin);
     const auto index = static_cast<std::uint32_t>(charge.payment.index);
     const Reservation* r = slot ? slot->open().find(index) : nullptr;
     if (!r || r->index == 0 || r->owner != owners_.self()) return refuse("no such reservation");
+    // A coin with payments under way is not handed over, but may have been dropped.
+    if (slot->active().terms.in_doubt() && rules::holds(rules::Rule::reservations_before_release)) {
+        const Place place = recover(*slot);
+        if (!place.slot) return refuse(*place.why ? place.why : "the coin was given up meanwhile");
+    }
     Image& next = slot->begin();
     if (!netpay::settle(next.state, slot->open(), charge.payment)) return refuse("the reservation's units are gone");
     next.last_used = charge.payment.now;
+    if (const auto left = next.terms.pages_left()) next.terms.stand(true, left - 1);
     slot->commit();
     if (!make_durable(*slot)) {
         slot->revert();
@@ -321,85 +426,247 @@ void MappedTill::release(const Charge& charge) {
 
 // ---------------------------------------------------------------- custody
 
+// The coin's place if it is hot, its image free of doubt.
+Result<std::optional<MappedTill::Slot>> MappedTill::slot_of(const Tag16& coin) {
+    const auto slot = hot_.find(coin);
+    if (!slot || !slot->active().terms.in_doubt()) return slot;
+    const Place place = recover(*slot);
+    if (place.answer == Answer::unavailable) return Error{Code::malformed, std::string("till: ") + place.why};
+    return place.slot;
+}
+
+Result<std::optional<Snapshot>> MappedTill::snapshot_of(const Tag16& coin, const std::optional<Slot>& slot) {
+    if (slot) return std::optional(snapshot_in(slot->active()));
+    const auto snapshot = cold_->snapshot(coin);
+    return watched(snapshot);
+}
+
+bool MappedTill::doubt(const std::optional<Slot>& slot) {
+    if (!slot) return true;
+    slot->begin().terms.doubt();
+    slot->commit();
+    return make_durable(*slot);  // the other page is written next: one of them rests on the disk
+}
+
+// Papers and state below together, in an order that a death at any instant
+// does no harm to: the image is doubted, so that nobody sells by it; the
+// papers are written; the image follows them. Where the first two happened and
+// not the third, or the papers could not be written, whoever finds the doubt
+// asks the papers (recover()).
+Result<bool> MappedTill::change(const Papers& papers, Snapshot next, const std::optional<Slot>& slot,
+                                const ColdStore::Adjust& adjust) {
+    if (!doubt(slot)) return closed();
+    next.version += 2;  // above the doubted image, which may be folded into the store
+    if (const auto put = cold_->put(papers, &next, adjust); !watched(put)) return put.error();
+    if (slot && papers.standing == Standing::held) {
+        Image& i = slot->begin();
+        i.state = next.state;
+        i.version = next.version - 1;
+        i.terms = hot_terms(papers, next.pages_left);
+        slot->commit();
+        slot->set_saved(next.version);
+        if (!make_durable(*slot)) return closed();
+    } else if (slot && slot->open().empty()) {
+        hot_.remove(*slot);
+    }
+    if (observer_) observer_(papers.coin.terms.tag, next.state, next.version);
+    return true;
+}
+
 Result<bool> MappedTill::take(const Coin& coin) {
     const Tag16& tag = coin.terms.tag;
     const auto guard = lock(tag);
     if (!guard) return {Code::malformed, std::string("till: ") + why_locked};
     if (hot_.failed()) return closed();
+    const auto slot = slot_of(tag);
+    if (!slot) return slot.error();
     const auto known = cold_->papers(tag);
     if (!watched(known)) return known.error();
-    const auto slot = hot_.find(tag);
-    Result<std::optional<Snapshot>> snapshot = std::optional<Snapshot>();
-    if (slot)
-        snapshot = std::optional(Snapshot{slot->active().version, slot->active().last_used, slot->active().state});
-    else if (*known)
-        snapshot = cold_->snapshot(tag);
-    if (!watched(snapshot)) return snapshot.error();
+    const auto now = *known ? snapshot_of(tag, *slot) : Result<std::optional<Snapshot>>(std::nullopt);
+    if (!now) return now.error();
 
-    Papers papers;
-    Snapshot next;
-    const bool damaged = *known && ((*known)->damaged || !*snapshot);
-    if (damaged && coin.epoch <= (*known)->coin.epoch)
+    if (!*known) return begin_custody(coin, nullptr, *now, *slot);
+    const Papers& papers = **known;
+    if (papers.damaged || !*now) {
+        if (coin.epoch > papers.coin.epoch) return begin_custody(coin, nullptr, *now, *slot);
         return {Code::mismatch, "till: the coin's state was damaged on the disk; only a later epoch restores it"};
-    if (!*known || damaged) {
-        next.state = SpendState::taken_over(coin.terms.salt, coin.terms.n, coin.start, coin.word, coin.terms.exp, coin.lease);
-        next.version = *snapshot ? (*snapshot)->version : 0;
-        papers.coin = coin;
-        papers.claimed = coin.start;
-    } else {
-        papers = **known;
-        if (!same_terms(papers.coin.terms, coin.terms)) return {Code::mismatch, "till: the coin has other terms here"};
-        if (coin.epoch < papers.coin.epoch) return false;
-        next = **snapshot;
-        const bool later = coin.epoch > papers.coin.epoch;
-        const UnixTime lease = later ? coin.lease : std::max(coin.lease, papers.coin.lease);
-        keep_owed(papers, next.state, coin);
+    }
+    if (!same_terms(papers.coin.terms, coin.terms)) return {Code::mismatch, "till: the coin has other terms here"};
+    if (papers.standing == Standing::dropped) {
+        if (coin.epoch < papers.floor || is_refused(coin, papers)) return false;
+        return begin_custody(coin, &papers, *now, *slot);
+    }
+    if (coin.epoch < papers.coin.epoch) return false;
+    if (coin.epoch > papers.coin.epoch) return begin_custody(coin, &papers, *now, *slot);
+    return renew(coin, papers, *now, *slot);
+}
+
+// A custody that was not known. known: null where there is no state to go on from.
+Result<bool> MappedTill::begin_custody(const Coin& coin, const Papers* known, const std::optional<Snapshot>& now,
+                                       const std::optional<Slot>& slot) {
+    Papers papers;
+    papers.coin = coin;
+    if (!coin.custody.empty()) papers.coin.indices.clear();
+    if (known) {
+        papers.floor = floor_after(*known);
+        papers.refused = known->refused;
+    }
+    Snapshot next;
+    if (now) next = *now;
+    const SpendState before = next.state;
+    const auto& t = coin.terms;
+    if (known) {
         regain(next.state, coin);
-        const std::string custody = coin.custody.empty() && !later ? papers.coin.custody : coin.custody;
-        papers.coin = coin;
-        papers.coin.custody = custody;
-        papers.coin.lease = next.state.lease = lease;
-        papers.coin.terms.exp = next.state.exp = std::max(next.state.exp, coin.terms.exp);
+        next.state.lease = coin.lease;
+        next.state.exp = papers.coin.terms.exp = std::max(next.state.exp, t.exp);
+    } else {
+        next.state = SpendState::taken_over(t.salt, t.n, coin.start, coin.word, t.exp, coin.lease);
     }
-    ++next.version;
-    if (const auto put = cold_->put(papers, next); !watched(put)) return put.error();
-    if (slot) {
-        Image& i = slot->begin();
-        i.state = next.state;
-        i.terms.epoch = coin.epoch;
-        slot->commit();
-        slot->set_saved(next.version);
-        if (!make_durable(*slot)) return closed();
+    // From one unconfirmed custody to the next the pages are not counted anew.
+    if (papers.unconfirmed() && known && known->unconfirmed())
+        papers.coin.pages = std::min(coin.pages, now->pages_left);
+    next.pages_left = papers.unconfirmed() ? papers.coin.pages : 0;
+    return change(papers, next, slot, [&, known = known != nullptr](Papers& p) {
+        if (known) return keep_owed(p, before, coin);
+        p.owed.clear();
+        p.claimed = coin.start;
+    });
+}
+
+// The custody that is known: confirmed now, or with a longer lease. One that
+// was handed over can be confirmed, no more.
+Result<bool> MappedTill::renew(const Coin& coin, Papers papers, const std::optional<Snapshot>& now,
+                               const std::optional<Slot>& slot) {
+    auto& c = papers.coin;
+    const bool held = papers.standing == Standing::held;
+    // The lease until now was the releasing vendor's; the broker's own counts, even where it is shorter.
+    const bool confirming = papers.unconfirmed() && !coin.custody.empty();
+    if (!coin.custody.empty()) {
+        c.custody = coin.custody;
+        c.indices.clear();
     }
-    if (observer_) observer_(tag, next.state, next.version);
+    if (!held) {
+        const auto put = cold_->put(papers, nullptr);
+        if (!watched(put)) return put.error();
+        return false;
+    }
+    Snapshot next = *now;
+    const SpendState before = next.state;
+    regain(next.state, coin);
+    c.touchstone = coin.touchstone;
+    c.start = coin.start;
+    c.word = coin.word;
+    c.lease = next.state.lease = confirming ? coin.lease : std::max(coin.lease, c.lease);
+    c.terms = coin.terms;
+    c.terms.exp = next.state.exp = std::max(next.state.exp, coin.terms.exp);
+    if (!papers.unconfirmed()) next.pages_left = 0;
+    return change(papers, next, slot, [&](Papers& p) {
+        if (coin.start > before.spent) keep_owed(p, before, coin);
+    });
+}
+
+Till::HandoverOutcome MappedTill::hand_over(const Tag16& coin, std::uint64_t epoch, UnixTime now, bool unconfirmed_too,
+                                            const Sign& sign) {
+    using enum Handover;
+    const auto failed = [](const char* why) { return HandoverOutcome{unavailable, {}, why}; };
+    const auto guard = lock(coin);
+    if (!guard) return failed(why_locked);
+    if (hot_.failed()) return failed(why_failed);
+    const auto slot = slot_of(coin);
+    if (!slot) return failed(why_store);
+    const auto known = cold_->papers(coin);
+    if (!watched(known)) return failed(why_store);
+    if (!*known || (*known)->standing == Standing::dropped) return {unknown, {}, ""};
+    Papers papers = **known;
+    if (papers.damaged && !papers.handed_over) return failed(why_damaged);
+    if (papers.coin.epoch != epoch) return {other_epoch, {}, ""};
+    if (papers.handed_over) return {given, *papers.handed_over, ""};
+    if (now > papers.coin.lease) return {lease_over, {}, ""};
+    auto state = snapshot_of(coin, *slot);
+    if (!state) return failed(why_store);
+    if (!*state) return failed(why_damaged);
+    if (papers.unconfirmed() && (!unconfirmed_too || (*state)->pages_left != papers.coin.pages))
+        return {unconfirmed, {}, ""};
+    if (*slot) {
+        drop_dead((*slot)->open());
+        if (!(*slot)->open().empty() && rules::holds(rules::Rule::reservations_before_release)) return {busy, {}, ""};
+    }
+    papers.handed_over = sign(leaving_at(papers.coin, (*state)->state));
+    if (papers.handed_over->index.empty()) return failed("the index cannot be signed");
+    if (rules::holds(rules::Rule::refuse_before_release)) papers.standing = Standing::handed_over;
+    if (const auto done = change(papers, **state, *slot); !done) return failed(why_unwritten);
+    return {given, std::move(*papers.handed_over), ""};
+}
+
+Result<bool> MappedTill::drop(const Tag16& coin, std::uint64_t epoch) {
+    const auto guard = lock(coin);
+    if (!guard) return {Code::malformed, std::string("till: ") + why_locked};
+    if (hot_.failed()) return closed();
+    const auto slot = slot_of(coin);
+    if (!slot) return slot.error();
+    const auto known = cold_->papers(coin);
+    if (!watched(known)) return known.error();
+    if (!*known || (*known)->coin.epoch != epoch) return false;
+    Papers papers = **known;
+    if (!papers.coin.indices.empty()) papers.refused = papers.coin.indices.back();
+    papers.coin.indices.clear();
+    // What was given to someone stays given: who asks again is told the same.
+    if (papers.standing == Standing::held) papers.standing = Standing::dropped;
+    if (*slot) (*slot)->open() = Reservations{};  // what is under way is not sold any more
+    const auto state = snapshot_of(coin, *slot);
+    if (!state) return state.error();
+    const auto done = *state ? change(papers, **state, *slot) : cold_->put(papers, nullptr);
+    if (!watched(done)) return done.error();
     return true;
+}
+
+// Goes on where the last call ended, so that coins whose report fails again
+// and again do not keep the others waiting.
+std::vector<Tag16> MappedTill::unreported(std::size_t most) {
+    const std::lock_guard one(unreported_mutex_);
+    if (hot_.failed()) return {};
+    auto coins = cold_->unreported_after(last_unreported_ ? &*last_unreported_ : nullptr, most);
+    if (!watched(coins)) return {};
+    if (coins->size() < most && last_unreported_) {
+        const auto first = cold_->unreported_after(nullptr, most - coins->size());
+        if (!watched(first)) return {};
+        for (const auto& c : *first)
+            if (c <= *last_unreported_) coins->push_back(c);
+    }
+    last_unreported_ = coins->empty() ? std::nullopt : std::optional(coins->back());
+    return std::move(*coins);
+}
+
+Result<bool> MappedTill::first_use(std::string_view name, UnixTime now) {
+    if (hot_.failed()) return closed();
+    auto r = cold_->first_use(name, now);
+    return watched(r);
 }
 
 std::optional<Entry> MappedTill::find(const Tag16& coin) {
     const auto guard = lock(coin);
     if (!guard || hot_.failed()) return std::nullopt;
+    const auto hot = slot_of(coin);
+    if (!hot) return std::nullopt;
     const auto papers = cold_->papers(coin);
     if (!watched(papers) || !*papers) return std::nullopt;
     Entry e;
     e.coin = (*papers)->coin;
+    e.standing = (*papers)->standing;
+    e.handed_over = (*papers)->handed_over;
     e.claimed = (*papers)->claimed;
     e.owed = (*papers)->owed;
     e.damaged = (*papers)->damaged;
-    if (const auto slot = hot_.find(coin)) {
-        e.state = slot->active().state;
-        e.version = slot->active().version;
-        e.last_used = slot->active().last_used;
+    const auto state = snapshot_of(coin, *hot);
+    if (!state) return std::nullopt;
+    if (!*state) {
+        e.damaged = true;
         return e;
     }
-    const auto snapshot = cold_->snapshot(coin);
-    if (!watched(snapshot)) return std::nullopt;
-    if (*snapshot) {
-        e.state = (*snapshot)->state;
-        e.version = (*snapshot)->version;
-        e.last_used = (*snapshot)->last_used;
-    } else {
-        e.damaged = true;
-    }
+    e.state = (*state)->state;
+    e.version = (*state)->version;
+    e.last_used = (*state)->last_used;
+    if ((*papers)->unconfirmed()) e.pages_left = (*state)->pages_left;
     return e;
 }
 
@@ -451,7 +718,7 @@ bool MappedTill::save(std::span<const std::uint32_t> slots) {
         const auto slot = guard ? hot_.at(n) : std::nullopt;
         if (!slot || slot->saved() == slot->active().version) continue;
         const Image& i = slot->active();
-        states.push_back({i.terms.coin, {i.version, i.last_used, i.state}});
+        states.push_back({i.terms.coin, snapshot_in(i)});
     }
     if (const auto r = cold_->save(states); !watched(r)) return false;
     for (const auto& [coin, snapshot] : states) {
@@ -527,7 +794,7 @@ Result<bool> fold(const std::string& directory, ColdStore& cold) {
     std::vector<Tag16> lost;
     HotTable::Found found;
     found.image = [&](const Image& i) -> Result<bool> {
-        states.push_back({i.terms.coin, {i.version, i.last_used, i.state}});
+        states.push_back({i.terms.coin, snapshot_in(i)});
         if (states.size() < checkpoint_batch) return true;
         auto r = cold.save(states);
         states.clear();

@@ -47,14 +47,33 @@ struct Coin {
     Touchstone terms;
     std::string touchstone;  // the JWS
     std::string custody;     // the JWS of the broker, or empty while it is unconfirmed
-    std::uint64_t epoch = 0;
+    std::uint64_t epoch = 0; // while unconfirmed: the releasing vendor's, and one
     std::uint32_t start = 0; // index taken over
     Payword word;            // W_start
-    UnixTime lease = 0;      // end of the custody, inclusive
+    UnixTime lease = 0;      // end of the custody, inclusive; while unconfirmed, of the releasing vendor's
+    // Unconfirmed custody (PROTOCOL.md section 7 step 3): the signed indices it
+    // was taken over by, oldest first. The broker has still to be shown them.
+    std::vector<std::string> indices;
+    std::uint32_t pages = 0; // that may be sold until it is confirmed
 };
 
-// Units (from, to] that were sold in an earlier epoch, before another vendor
-// held the coin, and are in no batch yet; W_to proves them.
+// Whether this vendor may accept the coin.
+enum class Standing : std::uint8_t {
+    held = 0,         // while the lease lasts
+    handed_over = 1,  // to who is named in HandedOver
+    dropped = 2,      // taken over by a signed index for which the broker did not decide
+};
+
+// Whom a coin was handed over to. Kept while the coin is known: the same
+// asker gets the same index again, byte for byte, and others learn where to ask.
+struct HandedOver {
+    std::string index;        // the netpay-index given
+    std::string to;           // a vendor's origin, or the broker's issuer
+    std::string certificate;  // of that vendor; empty: the broker
+};
+
+// Units (from, to] that were sold in an earlier epoch and are in no batch yet;
+// W_to proves them. By themselves, for the broker judges a claim as a whole.
 struct Owed {
     std::uint32_t from = 0, to = 0;
     Payword word;
@@ -64,6 +83,9 @@ struct Owed {
 struct Entry {
     Coin coin;
     SpendState state;
+    Standing standing = Standing::held;
+    std::optional<HandedOver> handed_over;  // of the epoch known, where it stands so
+    std::uint32_t pages_left = 0;           // unconfirmed custody: that may still be sold
     std::vector<Owed> owed;      // to be claimed as well as (claimed, state.spent]; mostly empty
     bool damaged = false;        // the state was lost to damage on the disk (doc/till.md): not served until a later epoch
     std::uint64_t version = 0;   // rises with each durable change
@@ -82,7 +104,9 @@ struct Charge {
 
 enum class Answer {
     judged,       // see verdict
-    unknown,      // this till does not hold the coin
+    unknown,      // this till never held the coin
+    not_held,     // it did, and handed it over or dropped it
+    unconfirmed,  // every page that may be sold before the broker confirms the custody is sold
     currency,     // the coin is of another currency
     broker,       // the coin is of a broker not accepted here
     unavailable,  // the till cannot answer (disk, lock, busy too long): 503, nothing charged
@@ -123,11 +147,63 @@ public:
     virtual void release(const Charge& charge) = 0;
 
     // The coin into custody, or again with a later epoch or lease. s never
-    // falls: state is kept where the till knows a higher one. Durable, synced
-    // to disk when it returns. False: an epoch older than the one known, and
-    // nothing changed. Errors: what the disk said; mismatch if the terms are
-    // not those known.
+    // falls: state is kept where the till knows a higher one, and what was sold
+    // in an earlier epoch is owed. With a custody of the broker it is confirmed,
+    // and its indices are shown no more; the same unconfirmed custody again
+    // gives no more pages, nor does another after it. Durable, synced to disk when it returns. False: it is
+    // not held: an epoch older than the one known (nothing changed), or one that
+    // was handed over (at most confirmed). After a dropped one any epoch will do
+    // that is not older than what was held before it, by another index than the
+    // one that was refused: what a void index says of epochs counts for nothing.
+    // Errors: what the disk said; mismatch if the terms are not those known.
     virtual Result<bool> take(const Coin& coin) = 0;
+
+    // The end of this vendor's custody by hand-over (section 7 step 2). From
+    // the instant the coin is `given` no payment of it is accepted, whatever
+    // dies: that is on the disk before the index is returned. Nothing is waited
+    // for but the coin's lock. `epoch`: of the custody as find() told it.
+    struct Leaving {              // what the signed index says
+        std::string_view coin;
+        std::uint64_t epoch = 0;
+        std::uint32_t index = 0;  // s
+        Payword payword;          // W_s
+        UnixTime lease = 0;
+    };
+    // Called at most once, with the coin locked: must not block or call the till.
+    // An empty index: it could not be signed, and nothing was changed.
+    using Sign = std::function<HandedOver(const Leaving&)>;
+    enum class Handover {
+        given,        // now, or before in that epoch: HandedOver is what was given then, to whomever
+        unknown,      // never held, or dropped
+        other_epoch,  // known in another epoch than the one named
+        lease_over,
+        busy,         // payments are under way
+        unconfirmed,  // and `unconfirmed_too` is not set, or something was sold under it
+        unavailable,  // the till cannot answer
+    };
+    struct HandoverOutcome {
+        Handover result = Handover::unavailable;
+        HandedOver given;
+        const char* why = "";     // unavailable: for the log
+    };
+    virtual HandoverOutcome hand_over(const Tag16& coin, std::uint64_t epoch, UnixTime now, bool unconfirmed_too,
+                                      const Sign& sign) = 0;
+
+    // The broker decided for another than this vendor in that epoch: the coin
+    // is not accepted any more, and its indices are shown no more. What was
+    // sold stays to be claimed. Durable. False: not the epoch known.
+    virtual Result<bool> drop(const Tag16& coin, std::uint64_t epoch) = 0;
+
+    // Coins with indices that the broker has still to be shown, at most; those
+    // of other processes too; each call goes on where the last one ended, and
+    // from the beginning after the end. Cheap where there are none.
+    virtual std::vector<Tag16> unreported(std::size_t most) = 0;
+
+    // Whether a signed request of that name was never seen in the last 120 s
+    // by any process or start of this vendor; it counts as seen from now on.
+    // `name`: 1 … 400 bytes. One synced write: check the signature first.
+    // Errors: limit where too many were seen of late; what the disk said.
+    virtual Result<bool> first_use(std::string_view name, UnixTime now) = 0;
 
     // Null: unknown, or the store cannot be read (then usable() is false too).
     virtual std::optional<Entry> find(const Tag16& coin) = 0;

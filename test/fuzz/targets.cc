@@ -9,6 +9,7 @@
 #include "core/challenge.h"
 #include "core/claim.h"
 #include "core/credential.h"
+#include "core/evidence.h"
 #include "core/index.h"
 #include "core/json.h"
 #include "core/jws.h"
@@ -206,6 +207,17 @@ void claim(std::string_view in) {
     PROMISE(again.ok() && again->coin == c->coin && again->from == c->from && again->to == c->to && again->payword == c->payword);
 }
 
+void evidence_document(std::string_view in) {
+    const auto d = evidence::parse(in);
+    if (!d) return PROMISE(!d.error().detail.empty());
+    const auto j = evidence::judge(*d, d->keys);
+    PROMISE(j.terms.has_value() || !j.holds());
+    PROMISE(j.signatures >= d->certificates.size());
+    for (const auto& f : j.faults) PROMISE(!f.code.empty() && !f.sentence.empty());
+    // What was proven is proven by anybody's tokens alone: a stated finding adds nothing.
+    for (const auto& p : j.proofs) PROMISE(!p.vendor.empty() && !p.sentence.empty());
+}
+
 void receipt(std::string_view in) {
     const auto r = parse_receipt(b64u_encode(in));
     if (!r) return;
@@ -245,6 +257,7 @@ constexpr Target all[] = {{"base64url", base64url},
                           {"batch", batch},
                           {"jwks", jwks},
                           {"claim", claim},
+                          {"evidence", evidence_document},
                           {"receipt", receipt},
                           {"origin", origin},
                           {"numbers", numbers}};

@@ -237,10 +237,12 @@ public:
         CPPUNIT_ASSERT_EQUAL(before, s.w.balance(s.token));
         s.w.clock.time += 1;
         tick(s.w.context, s.w.store());
-        CPPUNIT_ASSERT_EQUAL(before + 700000, s.w.balance(s.token));
-        CPPUNIT_ASSERT_EQUAL(std::uint64_t{700000}, amount_of(s.w.give_back(s.token, s.coin.coin), "refunded"));
-        // What the vendor had not claimed by then is gone; what lies below is not.
-        CPPUNIT_ASSERT(s.w.redeem(s.a, "c", World::claim(s.coin, 300, 310)).body.find("not-held") != std::string::npos);
+        // By what the vendor said when it asked for a longer lease and did not get it.
+        CPPUNIT_ASSERT_EQUAL(before + 690000, s.w.balance(s.token));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{690000}, amount_of(s.w.give_back(s.token, s.coin.coin), "refunded"));
+        // What the vendor had neither claimed nor named by then is gone; what lies below is not.
+        CPPUNIT_ASSERT(s.w.redeem(s.a, "c", World::claim(s.coin, 300, 311)).body.find("not-held") != std::string::npos);
+        CPPUNIT_ASSERT(s.w.redeem(s.a, "d", World::claim(s.coin, 300, 310)).body.find("not-held") == std::string::npos);
         s.w.assert_sound();
     }
 

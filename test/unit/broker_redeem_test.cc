@@ -2,6 +2,7 @@
 #include <sstream>
 #include <thread>
 
+#include "broker/redeem/redemption.h"
 #include "test/unit/broker_world.h"
 
 namespace netpay::broker::test {
@@ -32,6 +33,10 @@ class BrokerRedeemTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(empty_batch);
     CPPUNIT_TEST(headers_are_checked);
     CPPUNIT_TEST(two_vendors_one_coin_raced);
+    CPPUNIT_TEST(beyond_every_chain_is_a_bad_range);
+    CPPUNIT_TEST(batch_token_is_kept);
+    CPPUNIT_TEST(batch_is_judged_by_the_key_of_its_time);
+    CPPUNIT_TEST(coin_goes_on_while_the_batch_streams);
     CPPUNIT_TEST_SUITE_END();
 
     struct Scene {
@@ -295,6 +300,57 @@ public:
         a = s.w.redeem(s.a, "first", first);
         other.join();
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{300000}, s.credited(a) + s.credited(b));
+        s.w.assert_sound();
+    }
+
+    void beyond_every_chain_is_a_bad_range() {
+        Scene s;
+        const auto line = [&](const std::string& from, const std::string& to) {
+            return R"({"coin":")" + s.coin.coin + R"(","from":)" + from + R"(,"payword":")" + encode_payword(s.coin.at(1)) + R"(","to":)" + to + "}\n";
+        };
+        CPPUNIT_ASSERT_EQUAL(std::string("1:range 2:range 3:range 4:malformed"),
+                             reasons(s.w.redeem(s.a, "b1", line("0", "4294967296") + line("4294967297", "1") + line("0", "4294967297") + line("0", "9007199254740992"))));
+    }
+
+    void batch_token_is_kept() {
+        Scene s;
+        assert_ok(s.w.redeem(s.a, "b1", World::claim(s.coin, 0, 10)));
+        std::string token;
+        const auto done = s.w.store().read([&](Sql& sql) -> Outcome<Done> {
+            token = std::get<0>(one<std::string>(sql, "SELECT token FROM batches").value());
+            return Done{};
+        });
+        CPPUNIT_ASSERT(done.ok());
+        CPPUNIT_ASSERT_EQUAL(std::string("b1"), must(verify_batch(token, issuer, KeySet({s.a.key.public_key()}))).batch);
+    }
+
+    void batch_is_judged_by_the_key_of_its_time() {
+        Scene s;
+        const auto body = World::claim(s.coin, 0, 10);
+        const auto send = [&](UnixTime iat) {
+            Request r;
+            r.headers["content-type"] = "application/x-ndjson";
+            r.headers["netpay-batch"] = sign_batch({news, issuer, "b1", content_digest(sha256(body)), iat}, s.a.key);
+            return s.w.calls.stream("POST /api/v1/redemptions", r, body, 100);
+        };
+        s.w.clock.time += 91 * 86400;
+        assert_problem(403, "request-forged", send(s.w.clock.now()));
+        assert_problem(403, "request-forged", send(start_of_time - 61));
+        assert_ok(send(start_of_time + 89 * 86400));
+    }
+
+    void coin_goes_on_while_the_batch_streams() {
+        Scene s;
+        const auto body = World::claim(s.coin, 20, 40) + World::claim(s.coin, 0, 20);
+        const auto token = sign_batch({news, issuer, "b1", content_digest(sha256(body)), s.w.clock.now()}, s.a.key);
+        auto batch = redeem::Redemption::begin(s.w.context, s.w.store(), token);
+        CPPUNIT_ASSERT(batch.ok() && (*batch)->feed(body).ok());
+        assert_ok(s.w.transfer(s.b, s.coin, {s.w.hand_over(s.a, blog, s.coin, 1, 30)}));
+        const auto answer = (*batch)->finish();
+        CPPUNIT_ASSERT(answer.ok());
+        CPPUNIT_ASSERT(answer->find("\"line\":1,\"reason\":\"not-held\"") != std::string::npos);
+        CPPUNIT_ASSERT_EQUAL(Int{20}, s.w.count("SELECT credited FROM epochs WHERE epoch = 1"));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, s.w.count("SELECT COUNT(*) FROM disputes WHERE lo = 20 AND hi = 40"));
         s.w.assert_sound();
     }
 };

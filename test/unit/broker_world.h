@@ -30,6 +30,7 @@
 #include "core/payword.h"
 #include "core/request.h"
 #include "core/touchstone.h"
+#include "test/unit/audit_support.h"
 
 namespace netpay::broker::test {
 
@@ -232,6 +233,15 @@ public:
         std::vector<json::Object> coins{json::Object().set("coin", c.coin).set("epoch", epoch).set("index", std::uint64_t{index}).set("payword", encode_payword(c.at(index)))};
         return call("POST /api/v1/custody/renew", signed_request(shop, "custody/renew", json::Object().set("coins", coins)));
     }
+    // A signed index: `from` releases its epoch of the coin at an index.
+    std::string hand_over(const Shop& from, const std::string& aud, const WalletCoin& c, std::uint64_t epoch, std::uint32_t index) {
+        return sign_index({from.origin, aud, c.coin, epoch, index, c.at(index), clock.now(), clock.now() + 3600}, from.key);
+    }
+    Response transfer(const Shop& shop, const WalletCoin& c, const std::vector<std::string>& tokens) {
+        const auto request = sign_request({shop.origin, issuer, "custody/transfer", clock.now(), b64u_encode(random_.bytes<16>())},
+                                          json::Object().set("coin", c.coin), shop.key);
+        return call("POST /api/v1/custody/transfer", json::Object().set("request", request).set("index", tokens).jcs());
+    }
     Custody custody_of(const Response& r) { return must(verify_custody(member(r, "custody"), keys())); }
 
     static std::string claim(const WalletCoin& c, std::uint32_t from, std::uint32_t to) {
@@ -250,10 +260,28 @@ public:
         return must(verify_redeemed(member(r, "receipt"), shop.origin, keys()));
     }
 
+    std::uint64_t ledger(const std::string& name) {
+        return static_cast<std::uint64_t>(count("SELECT COALESCE(SUM(balance), 0) FROM ledger_accounts WHERE name = '" + name + "'"));
+    }
+    std::string status_of(const Shop& shop) {
+        for (const auto& v : must(list_vendors(store(), clock.now())))
+            if (v.origin == shop.origin) return v.status;
+        return {};
+    }
+    // Time passes and the broker is there all the while.
+    void pass(std::int64_t seconds) {
+        for (const UnixTime end = clock.time + seconds; clock.time < end;) {
+            clock.time = std::min<UnixTime>(clock.time + 3 * tick_period_s, end);
+            tick(context, store());
+        }
+    }
+
     LedgerReport check() { return must(check_ledger(store())); }
+    // By the broker's own check, and by the auditor's, from the signatures up.
     void assert_sound() {
         const auto report = check();
         CPPUNIT_ASSERT_MESSAGE(report.ok() ? std::string() : report.faults[0], report.ok());
+        CPPUNIT_ASSERT_EQUAL(std::string(), netpay::test::audited(store().path(), keys(), clock.now()).text());
     }
     Int count(const std::string& sql) {
         Int n = 0;

@@ -8,7 +8,7 @@
 
 #include <chrono>
 
-#include "mod_netpay/custody/curl_transport.h"
+#include "world/curl_transport.h"
 #include "test/unit/custody_support.h"
 
 namespace netpay::custody_test {
@@ -97,12 +97,18 @@ class CurlTransportTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(other_schemes);
     CPPUNIT_TEST(retry_after);
     CPPUNIT_TEST(files_are_sent_whole);
+    CPPUNIT_TEST(the_date);
+    CPPUNIT_TEST(addresses_of_this_network);
+    CPPUNIT_TEST(loopback_where_it_is_allowed);
+    CPPUNIT_TEST(a_redirect_into_this_network);
     CPPUNIT_TEST_SUITE_END();
 
-    custody::CurlTransport curl_{{200, 400, 65536}, {}};
+    world::CurlTransport curl_{{200, 400, 65536}, {}};
 
     // Longer than the time-out by what a busy machine may add.
     static constexpr auto bound = std::chrono::milliseconds(3000);
+    using Reach = world::CurlTransport::Reach;
+    static world::CurlTransport reaching(Reach reach) { return {{200, 400, 65536, reach}, {}}; }
     template <class Call>
     HttpAnswer timed(Call call) {
         const auto begun = std::chrono::steady_clock::now();
@@ -236,6 +242,73 @@ class CurlTransportTest : public CPPUNIT_NS::TestFixture {
         CPPUNIT_ASSERT(seen.find("NetPay-Batch: t\r\n") != std::string::npos);
         CPPUNIT_ASSERT(seen.find("Transfer-Encoding") == std::string::npos);
         fails(curl_.post_file(s.url, dir.path + "/none", {}));
+    }
+
+    void the_date() {
+        std::string fields;
+        Server s([&](int fd, const std::string&) {
+            Server::say(fd, "HTTP/1.1 200 OK\r\n" + fields + "Content-Length: 2\r\nConnection: close\r\n\r\n{}");
+        });
+        CPPUNIT_ASSERT_EQUAL(UnixTime{0}, curl_.get(s.url).date);
+        fields = "Date: Sun, 22 Nov 2026 12:00:00 GMT\r\n";
+        CPPUNIT_ASSERT_EQUAL(UnixTime{1795348800}, curl_.get(s.url).date);
+        CPPUNIT_ASSERT_EQUAL(UnixTime{1795348800}, curl_.post(s.url, "{}").date);
+        fields += "Age: 17\r\n";  // out of a cache
+        CPPUNIT_ASSERT_EQUAL(UnixTime{0}, curl_.get(s.url).date);
+        fields = "Date: yesterday at noon\r\n";
+        CPPUNIT_ASSERT_EQUAL(UnixTime{0}, curl_.get(s.url).date);
+    }
+
+    // Literal addresses, in the forms that C libraries read, and names that stand for them.
+    void addresses_of_this_network() {
+        Server s([](int fd, const std::string&) { Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"); });
+        const auto port = s.url.substr(s.url.rfind(':'));
+        auto open = reaching(Reach::public_only), loopback = reaching(Reach::public_or_loopback);
+        for (const char* host : {"10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254",
+                                 "100.64.0.1", "100.127.255.255", "0.0.0.0", "0.1.2.3", "192.0.0.8", "192.0.2.1", "198.18.0.1",
+                                 "198.19.255.255", "198.51.100.7", "203.0.113.9", "224.0.0.1", "239.1.1.1", "240.0.0.1",
+                                 "255.255.255.255", "[::]", "[fe80::1]", "[fc00::1]", "[fd12:3456::1]", "[ff02::1]", "[fec0::1]",
+                                 "[2001:db8::1]", "[2001:0:1::1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]", "[::ffff:10.0.0.1]",
+                                 "[::ffff:192.168.1.1]", "[::10.0.0.1]", "167772161", "0xa000001", "012.0.0.1", "10.1"}) {
+            for (auto* t : {&open, &loopback}) {
+                const auto a = timed([&] { return t->post("http://" + std::string(host) + port + "/x", "{}"); });
+                CPPUNIT_ASSERT_EQUAL_MESSAGE(host, 0, a.status);
+                CPPUNIT_ASSERT_MESSAGE(host, a.error.find("ime") == std::string::npos);  // refused at once, no time-out
+            }
+        }
+        for (const char* host : {"127.0.0.1", "127.1.2.3", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f000001", "0177.0.0.1", "127.1"})
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(host, 0, timed([&] { return open.get("http://" + std::string(host) + port + "/x"); }).status);
+        CPPUNIT_ASSERT_EQUAL(0, s.connections.load());
+    }
+
+    void loopback_where_it_is_allowed() {
+        Server s([](int fd, const std::string&) {
+            Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+        });
+        auto loopback = reaching(Reach::public_or_loopback), anywhere = reaching(Reach::anywhere);
+        CPPUNIT_ASSERT_EQUAL(200, loopback.get(s.url).status);
+        CPPUNIT_ASSERT_EQUAL(200, anywhere.get(s.url).status);
+        // An operator's proxy must not be the way round the rule.
+        setenv("http_proxy", s.url.c_str(), 1);
+        auto open = reaching(Reach::public_only);
+        const auto a = timed([&] { return open.get("http://10.0.0.1/x"); });
+        unsetenv("http_proxy");
+        fails(a);
+        CPPUNIT_ASSERT_EQUAL(2, s.connections.load());
+    }
+
+    void a_redirect_into_this_network() {
+        Server target([](int fd, const std::string&) { Server::say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); });
+        std::string status = "302 Found";
+        Server s([&](int fd, const std::string&) {
+            Server::say(fd, "HTTP/1.1 " + status + "\r\nLocation: " + target.url + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        });
+        auto t = reaching(Reach::public_or_loopback);
+        for (const char* each : {"301 Moved", "302 Found", "307 Temporary", "308 Permanent"}) {
+            status = each;
+            CPPUNIT_ASSERT_EQUAL(std::stoi(status), t.post(s.url, "{}").status);
+        }
+        CPPUNIT_ASSERT_EQUAL(0, target.connections.load());
     }
 };
 CPPUNIT_TEST_SUITE_REGISTRATION(CurlTransportTest);

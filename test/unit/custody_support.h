@@ -266,7 +266,7 @@ inline std::unique_ptr<till::Till> open_till(const std::string& directory) {
 inline void put(till::Till& till, TestBroker& b, const TestCoin& c) {
     b.sell(c);
     const auto k = b.custody_for(c.terms.coin);
-    const auto taken = till.take({c.terms, c.touchstone, sign_custody(k, b.signing_key()), k.epoch, k.index, k.payword, k.exp});
+    const auto taken = till.take({c.terms, c.touchstone, sign_custody(k, b.signing_key()), k.epoch, k.index, k.payword, k.exp, {}, 0});
     CPPUNIT_ASSERT(taken.ok() && *taken);
 }
 

@@ -16,9 +16,16 @@ namespace {
 
 struct ScriptedKeeper final : custody::Keeper {
     std::function<custody::Acquired()> on_acquire, on_regain;
-    int acquired = 0, regained = 0;
+    std::function<bool()> on_confirm = [] { return false; };
+    int acquired = 0, regained = 0, confirmed = 0;
+    bool clock = true;
     custody::Acquired acquire(const PaymentPayload&, std::uint32_t) override { ++acquired; return on_acquire(); }
     custody::Acquired regain(const PaymentPayload&, std::uint32_t) override { ++regained; return on_regain(); }
+    bool confirm(const Tag16&) override { ++confirmed; return on_confirm(); }
+    custody::HandoffAnswer hand_over(std::string_view) override { return {}; }
+    bool clock_good() const override { return clock; }
+    custody::Health health() override { return {}; }
+    void on_urgent(std::function<void()>) override {}
     bool ready() override { return true; }
     std::uint32_t housekeeping() override { return 10; }
 };
@@ -29,6 +36,12 @@ class GatePurchaseTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(every_refusal_of_custody);
     CPPUNIT_TEST(custody_is_asked_once);
     CPPUNIT_TEST(a_lease_that_is_over_is_regained);
+    CPPUNIT_TEST(one_call_for_custody_a_request);
+    CPPUNIT_TEST(a_coin_handed_over_is_asked_back);
+    CPPUNIT_TEST(a_coin_that_left_again_meanwhile);
+    CPPUNIT_TEST(unconfirmed_custody_is_limited);
+    CPPUNIT_TEST(nothing_is_sold_by_a_wrong_clock);
+    CPPUNIT_TEST(how_coins_came_is_counted);
     CPPUNIT_TEST(the_most_the_payer_accepts);
     CPPUNIT_TEST(verdicts);
     CPPUNIT_TEST_SUITE_END();
@@ -65,7 +78,8 @@ public:
         touchstone_.root = chain_->at(0);
         touchstone_.iat = now;
         touchstone_.exp = now + 1000;
-        keeper_ = {};
+        keeper_.acquired = keeper_.regained = keeper_.confirmed = 0;
+        keeper_.clock = true;
         keeper_.on_acquire = [this] { return take(now + 500); };
         keeper_.on_regain = [this] { return take(now + 900); };
     }
@@ -159,6 +173,101 @@ private:
         CPPUNIT_ASSERT_EQUAL(1, keeper_.regained);
         keeper_.on_regain = [] { return custody::Acquired{custody::Taken::refused, "", 0}; };
         CPPUNIT_ASSERT_EQUAL("lease-oververification-failed"s, pay(60, 20000, now + 950));
+    }
+
+    // A coin handed over by another vendor at index `start`, not confirmed yet.
+    custody::Acquired take_over(std::uint64_t epoch, std::uint32_t start, std::uint32_t pages) {
+        till::Coin c;
+        c.terms = touchstone_;
+        c.touchstone = "t";
+        c.epoch = epoch;
+        c.start = start;
+        c.word = chain_->at(start);
+        c.lease = now + 900;
+        c.indices = {"i"};
+        c.pages = pages;
+        CPPUNIT_ASSERT(till_->take(c));
+        custody::Acquired a{custody::Taken::held, "", 0};
+        a.way = "direct";
+        return a;
+    }
+    void give_away(std::uint64_t epoch) {
+        const auto done = till_->hand_over(touchstone_.tag, epoch, now, false, [](const till::Till::Leaving&) {
+            return till::HandedOver{"index", "https://other.example", "certificate"};
+        });
+        CPPUNIT_ASSERT_MESSAGE(done.why, done.result == till::Till::Handover::given);
+    }
+
+    void one_call_for_custody_a_request() {
+        keeper_.on_acquire = [this] { return take(now - 1); };  // what was given is over already
+        CPPUNIT_ASSERT_EQUAL("lease-oververification-failed"s, pay(20));
+        CPPUNIT_ASSERT_EQUAL(1, keeper_.acquired + keeper_.regained);
+    }
+
+    void a_coin_handed_over_is_asked_back() {
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(20));
+        give_away(1);
+        keeper_.on_regain = [this] { return take_over(3, 60, 10); };
+        CPPUNIT_ASSERT_EQUAL("already-spentverification-failed"s, pay(40));  // sold elsewhere meanwhile
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(80));
+        CPPUNIT_ASSERT_EQUAL(1, keeper_.acquired);
+        CPPUNIT_ASSERT_EQUAL(1, keeper_.regained);
+        CPPUNIT_ASSERT_EQUAL(80u, till_->find(touchstone_.tag)->state.spent);
+    }
+
+    void a_coin_that_left_again_meanwhile() {
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(20));
+        give_away(1);
+        keeper_.on_regain = [] { return custody::Acquired{custody::Taken::held, "", 0}; };  // and gone before it is reserved
+        CPPUNIT_ASSERT_EQUAL("custodyinternal-payment-error"s, pay(40));
+        CPPUNIT_ASSERT_EQUAL(1, keeper_.regained);
+        keeper_.on_regain = [] { return custody::Acquired{custody::Taken::unavailable, "why", 3}; };
+        CPPUNIT_ASSERT_EQUAL("custodyinternal-payment-error"s, pay(40));
+        keeper_.on_regain = [] { return custody::Acquired{custody::Taken::refused, "why", 0}; };
+        CPPUNIT_ASSERT_EQUAL("lease-oververification-failed"s, pay(40));
+    }
+
+    void unconfirmed_custody_is_limited() {
+        keeper_.on_acquire = [this] { return take_over(2, 10, 2); };
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(30));
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(50));
+        CPPUNIT_ASSERT_EQUAL("custodyinternal-payment-error"s, pay(70));
+        CPPUNIT_ASSERT_EQUAL(1, keeper_.confirmed);
+        CPPUNIT_ASSERT_EQUAL(50u, till_->find(touchstone_.tag)->state.spent);
+        CPPUNIT_ASSERT_EQUAL("replayed"s, pay(50));  // served again: nothing is sold
+        keeper_.on_confirm = [this] {
+            auto c = till_->find(touchstone_.tag)->coin;
+            c.custody = "custody";
+            return till_->take(c).ok();
+        };
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(70));
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(90));
+        CPPUNIT_ASSERT_EQUAL(2, keeper_.confirmed);
+        CPPUNIT_ASSERT_EQUAL(1, keeper_.acquired);
+    }
+
+    void nothing_is_sold_by_a_wrong_clock() {
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(20));
+        CPPUNIT_ASSERT(!closed(Desk{*till_, keeper_, nullptr, nullptr, nullptr}));
+        keeper_.clock = false;
+        CPPUNIT_ASSERT_EQUAL("clockinternal-payment-error"s, pay(40));
+        CPPUNIT_ASSERT_EQUAL("clockinternal-payment-error"s, pay(20));
+        const auto why = closed(Desk{*till_, keeper_, nullptr, nullptr, nullptr});
+        CPPUNIT_ASSERT(why && why->decision == Decision::clock && why->status == 503);
+        keeper_.clock = true;
+        CPPUNIT_ASSERT_EQUAL("paid"s, pay(40));
+    }
+
+    void how_coins_came_is_counted() {
+        const auto counters = std::make_unique<Counters>();
+        const auto p = payload(30);
+        auto c = charge(p);
+        keeper_.on_acquire = [this] { return take_over(2, 10, 10); };
+        CPPUNIT_ASSERT(std::holds_alternative<Purchase>(purchase(Desk{*till_, keeper_, nullptr, counters.get(), nullptr}, p, c)));
+        till_->release(c);
+        const auto text = counters->prometheus();
+        CPPUNIT_ASSERT(text.find("netpay_takeovers_total{way=\"direct\"} 1\n") != text.npos);
+        CPPUNIT_ASSERT(text.find("netpay_takeovers_total{way=\"broker\"} 0\n") != text.npos);
     }
 
     void the_most_the_payer_accepts() {

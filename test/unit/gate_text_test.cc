@@ -35,6 +35,8 @@ class GateTextTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(secrets_of_programs);
     CPPUNIT_TEST(log_lines_fit_a_pipe);
     CPPUNIT_TEST(counters_add_up);
+    CPPUNIT_TEST(hand_overs_are_counted_by_their_outcome);
+    CPPUNIT_TEST(gauges_of_every_vendor);
     CPPUNIT_TEST_SUITE_END();
 
     void price_rules() {
@@ -244,6 +246,34 @@ class GateTextTest : public CPPUNIT_NS::TestFixture {
                                 "netpay_payment_step_seconds_bucket{le=\"0.000010\"} 1\n",
                                 "netpay_payment_step_seconds_bucket{le=\"+Inf\"} 2\n",
                                 "netpay_payment_step_seconds_sum 5.000007\n"})
+            CPPUNIT_ASSERT_MESSAGE(line, text.find(line) != std::string::npos);
+    }
+
+    void hand_overs_are_counted_by_their_outcome() {
+        const auto c = std::make_unique<Counters>();
+        for (const std::string outcome : {"given", "again", "elsewhere", "busy", "refused", "unknown", "unavailable"}) {
+            c->count(handover_tick(outcome));
+            const std::string line = "netpay_handovers_total{result=\"" + outcome + "\"} 1\n";
+            CPPUNIT_ASSERT_MESSAGE(line, c->prometheus().find(line) != std::string::npos);
+        }
+        CPPUNIT_ASSERT(handover_tick("what nobody named yet") == Tick::handover_refused);
+        for (const std::string way : {"direct", "broker", "chain", "regain"}) {
+            c->count(*takeover_tick(way));
+            const std::string line = "netpay_takeovers_total{way=\"" + way + "\"} 1\n";
+            CPPUNIT_ASSERT_MESSAGE(line, c->prometheus().find(line) != std::string::npos);
+        }
+        CPPUNIT_ASSERT(!takeover_tick(""));
+    }
+
+    void gauges_of_every_vendor() {
+        const std::string text = prometheus({{"https://a.example", 3, -75, false, 2, 10}, {"https://b.example"}});
+        for (const auto line : {"# TYPE netpay_unreported gauge\nnetpay_unreported{vendor=\"https://a.example\"} 3\n"
+                                "netpay_unreported{vendor=\"https://b.example\"} 0\n",
+                                "netpay_clock_skew_seconds{vendor=\"https://a.example\"} -75\n",
+                                "netpay_clock_good{vendor=\"https://a.example\"} 0\n",
+                                "netpay_clock_good{vendor=\"https://b.example\"} 1\n",
+                                "netpay_vendors_known{vendor=\"https://a.example\"} 2\n",
+                                "netpay_vendor_list_age_seconds{vendor=\"https://b.example\"} -1\n"})
             CPPUNIT_ASSERT_MESSAGE(line, text.find(line) != std::string::npos);
     }
 };

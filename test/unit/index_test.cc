@@ -12,6 +12,7 @@ class IndexTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(custody_comes_back);
     CPPUNIT_TEST(index_comes_back);
     CPPUNIT_TEST(members_are_needed);
+    CPPUNIT_TEST(index_may_name_its_broker);
     CPPUNIT_TEST(members_are_judged);
     CPPUNIT_TEST(one_is_not_the_other);
     CPPUNIT_TEST_SUITE_END();
@@ -57,6 +58,16 @@ class IndexTest : public CPPUNIT_NS::TestFixture {
         const auto w = index();
         CPPUNIT_ASSERT(i->iss == w.iss && i->aud == w.aud && i->coin == w.coin && i->epoch == w.epoch && i->index == w.index);
         CPPUNIT_ASSERT(i->payword == w.payword && i->iat == w.iat && i->exp == w.exp);
+        CPPUNIT_ASSERT(i->broker.empty() && i->speaks_to("https://broker.example"));
+    }
+
+    void index_may_name_its_broker() {
+        auto w = index();
+        w.broker = "https://broker.example";
+        const auto i = verify_index(sign_index(w, key_), key_set(key_));
+        CPPUNIT_ASSERT(i.ok());
+        CPPUNIT_ASSERT_EQUAL(w.broker, i->broker);
+        CPPUNIT_ASSERT(i->speaks_to("https://broker.example") && !i->speaks_to("https://other.example"));
     }
 
     void members_are_needed() {

@@ -141,6 +141,12 @@ public:
     bool settle(const till::Charge& c, till::Outcome& o) override { return real_->settle(c, o); }
     void release(const till::Charge& c) override { real_->release(c); }
     Result<bool> take(const till::Coin& c) override { return real_->take(c); }
+    HandoverOutcome hand_over(const Tag16& c, std::uint64_t epoch, UnixTime now, bool too, const Sign& sign) override {
+        return real_->hand_over(c, epoch, now, too, sign);
+    }
+    Result<bool> drop(const Tag16& c, std::uint64_t epoch) override { return real_->drop(c, epoch); }
+    std::vector<Tag16> unreported(std::size_t most) override { return real_->unreported(most); }
+    Result<bool> first_use(std::string_view name, UnixTime now) override { return real_->first_use(name, now); }
     std::optional<till::Entry> find(const Tag16& c) override { return real_->find(c); }
     bool hot(const Tag16& c) override { return real_->hot(c); }
     void each(const std::function<void(const till::Entry&)>& f) override { real_->each(f); }
@@ -171,6 +177,11 @@ class RedeemTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(broker_out_of_reach);
     CPPUNIT_TEST(many_batches);
     CPPUNIT_TEST(units_of_an_earlier_epoch);
+    CPPUNIT_TEST(coins_handed_over);
+    CPPUNIT_TEST(epochs_are_claimed_by_themselves);
+    CPPUNIT_TEST(unconfirmed_units_wait);
+    CPPUNIT_TEST(dropped_units_are_claimed_once);
+    CPPUNIT_TEST(handed_over_while_a_batch_waits);
     CPPUNIT_TEST(small_sums_wait);
     CPPUNIT_TEST(other_brokers);
     CPPUNIT_TEST(dry_run_leaves_no_trace);
@@ -411,7 +422,7 @@ private:
         broker_->epochs[c.terms.coin] = 3;
         broker_->starts[c.terms.coin] = 40;
         const auto k = broker_->custody_for(c.terms.coin);
-        CPPUNIT_ASSERT(till_->take({c.terms, c.touchstone, sign_custody(k, broker_->signing_key()), 3, 40, k.payword, k.exp}).ok());
+        CPPUNIT_ASSERT(till_->take({c.terms, c.touchstone, sign_custody(k, broker_->signing_key()), 3, 40, k.payword, k.exp, {}, 0}).ok());
         sell_at(*till_, c, 43, 2, clock_.now());
         const auto r = run();
         CPPUNIT_ASSERT_EQUAL(0, r.exit_code());
@@ -419,6 +430,111 @@ private:
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{7}, r.units);
         CPPUNIT_ASSERT_EQUAL(7u, ledger_->credited()[c.terms.coin]);
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, run().claims);
+    }
+
+    static till::HandedOver index_to_next(const till::Till::Leaving&) {
+        return {"index", "https://next.example", "certificate"};
+    }
+    bool hand_over(const TestCoin& c, std::uint64_t epoch) {
+        const auto out = till_->hand_over(c.terms.tag, epoch, clock_.now(), false, index_to_next);
+        return out.result == till::Till::Handover::given;
+    }
+    // As the broker gives it, or with signed indices in place of its custody.
+    till::Coin coin_at(const TestCoin& c, std::uint64_t epoch, std::uint32_t start, std::vector<std::string> indices = {}) {
+        broker_->epochs[c.terms.coin] = epoch;
+        broker_->starts[c.terms.coin] = start;
+        const auto k = broker_->custody_for(c.terms.coin);
+        till::Coin out{c.terms, c.touchstone, sign_custody(k, broker_->signing_key()), epoch, start, k.payword, k.exp, {}, 0};
+        if (indices.empty()) return out;
+        out.custody.clear();
+        out.indices = std::move(indices);
+        out.pages = 10;
+        return out;
+    }
+
+    void coins_handed_over() {
+        const auto& c = add(5);
+        settings_.min_units = 100;  // nothing is added to it any more: it does not wait
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, run().claims);
+        CPPUNIT_ASSERT(hand_over(c, 1));
+        auto r = run();
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{5}, r.units);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, run().claims);
+        // Another sold (5, 40], then it is regained.
+        CPPUNIT_ASSERT(*till_->take(coin_at(c, 3, 40)));
+        settings_.min_units = 1;
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, run().claims);
+        sell_at(*till_, c, 42, 2, clock_.now());
+        CPPUNIT_ASSERT(hand_over(c, 3));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{2}, run().units);
+        CPPUNIT_ASSERT_EQUAL(7u, ledger_->credited()[c.terms.coin]);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, run().claims + ledger_->overlaps);
+    }
+
+    // The broker judges a claim as a whole: one epoch's units are not lost with another's.
+    void epochs_are_claimed_by_themselves() {
+        const auto& c = add(20);
+        CPPUNIT_ASSERT(*till_->take(coin_at(c, 2, 12)));  // the broker had been shown 12 when the lease ended
+        sell_at(*till_, c, 25, 4, clock_.now());
+        const auto r = run();
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{2}, r.claims);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{24}, r.units);
+        nothing_lost();
+    }
+
+    void unconfirmed_units_wait() {
+        const auto& c = add(0);
+        CPPUNIT_ASSERT(*till_->take(coin_at(c, 4, 30, {"index"})));
+        sell_at(*till_, c, 33, 3, clock_.now());
+        auto r = run();
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, r.claims);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{1}, r.unconfirmed);
+        CPPUNIT_ASSERT_EQUAL(0, r.exit_code());
+        clock_.t += 86401;
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, run().claims);
+        CPPUNIT_ASSERT(*till_->take(coin_at(c, 4, 30)));
+        r = run();
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{3}, r.units);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, r.unconfirmed);
+    }
+
+    void dropped_units_are_claimed_once() {
+        const auto& c = add(0);
+        CPPUNIT_ASSERT(*till_->take(coin_at(c, 4, 30, {"index"})));
+        sell_at(*till_, c, 33, 3, clock_.now());
+        CPPUNIT_ASSERT(*till_->drop(c.terms.tag, 4));
+        ledger_->rejects.insert(c.terms.coin);
+        auto r = run();
+        CPPUNIT_ASSERT_EQUAL(1, r.exit_code());
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{1}, r.rejected.at("not-held"));
+        CPPUNIT_ASSERT_EQUAL(30u, r.rejections.at(0).from);
+        CPPUNIT_ASSERT_EQUAL(33u, r.rejections.at(0).to);
+        CPPUNIT_ASSERT_EQUAL(std::string("dropped"), r.rejections.at(0).standing);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, run().claims);
+        // A later custody that begins below what was sold in vain: only what comes after is claimed.
+        CPPUNIT_ASSERT(*till_->take(coin_at(c, 5, 31)));
+        sell_at(*till_, c, 36, 2, clock_.now());
+        ledger_->rejects.clear();
+        r = run();
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{2}, r.units);
+        CPPUNIT_ASSERT_EQUAL(2u, ledger_->credited()[c.terms.coin]);
+    }
+
+    // The batch was written, the till not yet told; then the coin travels.
+    void handed_over_while_a_batch_waits() {
+        const auto& c = add(5);
+        broker_->down = true;
+        CPPUNIT_ASSERT_EQUAL(3, run().exit_code());
+        sell_at(*till_, c, 9, 4, clock_.now());
+        CPPUNIT_ASSERT(hand_over(c, 1));
+        CPPUNIT_ASSERT_EQUAL(3, run().exit_code());
+        CPPUNIT_ASSERT(*till_->take(coin_at(c, 3, 40)));
+        sell_at(*till_, c, 41, 1, clock_.now());
+        broker_->down = false;
+        clock_.t += 100;
+        while (run().claims > 0) {}
+        CPPUNIT_ASSERT_EQUAL(10u, ledger_->credited()[c.terms.coin]);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, ledger_->overlaps);
     }
 
     void small_sums_wait() {

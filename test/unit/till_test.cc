@@ -131,6 +131,28 @@ json::Document load(const std::string& name) {
     return std::move(*doc);
 }
 
+std::string hex(std::string_view digits) {
+    const auto value = [](char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10); };
+    std::string out;
+    for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
+        out.push_back(static_cast<char>(value(digits[i]) << 4 | value(digits[i + 1])));
+    return out;
+}
+
+// Records as the first version of the program wrote them: Money(1).coin(7, 3)
+// with one range owed, and a state taken over at 40.
+constexpr std::string_view papers_of_version_1 =
+    "011600000068747470733a2f2f62726f6b65722e6578616d706c650400000075757364e803000000000000e803000001"
+    "00000000000000000000000000000075872a87964448cbee9985b94491ba3a1c41f821f65201b6b6ecd162bcdd5f0700"
+    "000000000000000000000000010000d7fa653ca75576acb02179e034236ca60a000000746f75636873746f6e65080000"
+    "00637573746f647937070000000000000003000000cb59ade4bec613b69d6474455906cd7c8e6175b65f0e29d894f7d7"
+    "ccb664679c00000000000100000300000000010000000100000002000000000000000000000000000000000000000000"
+    "00000000000000000000000000006657096722f403f9";
+constexpr std::string_view snapshot_of_version_1 =
+    "014d00000000000000630000000000000001000000000000000000000000000000e803000028000000f4010000000000"
+    "00580200000000000028000000280000007eb9143a235595faf12832281e68d9049fa08ebb2b78362b8728c8680e94b7"
+    "29000000000000000000000000355b39b7d0c5dafb";
+
 // Runs f in a child process, whose exit code is 0 if it returned true.
 pid_t in_child(const std::function<bool()>& f) {
     const pid_t child = fork();
@@ -158,6 +180,7 @@ class TillTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST_SUITE(TillTest);
     CPPUNIT_TEST(vectors);
     CPPUNIT_TEST(records);
+    CPPUNIT_TEST(records_of_the_first_version);
     CPPUNIT_TEST(refusals);
     CPPUNIT_TEST(released);
     CPPUNIT_TEST(busy_is_waited_for);
@@ -186,6 +209,27 @@ class TillTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(no_space_passes);
     CPPUNIT_TEST(full_disk_at_open);
     CPPUNIT_TEST(private_files);
+    CPPUNIT_TEST(handed_over);
+    CPPUNIT_TEST(handed_over_cold);
+    CPPUNIT_TEST(hand_over_refused);
+    CPPUNIT_TEST(hand_over_waits_for_payments);
+    CPPUNIT_TEST(hand_over_and_payments_race);
+    CPPUNIT_TEST(killed_while_handing_over);
+    CPPUNIT_TEST(killed_while_dropping);
+    CPPUNIT_TEST(killed_while_confirming);
+    CPPUNIT_TEST(hand_over_on_a_full_disk);
+    CPPUNIT_TEST(power_lost_after_hand_over);
+    CPPUNIT_TEST(regained_after_hand_over);
+    CPPUNIT_TEST(confirmed_after_hand_over);
+    CPPUNIT_TEST(unconfirmed_pages);
+    CPPUNIT_TEST(unconfirmed_pages_of_several);
+    CPPUNIT_TEST(unconfirmed_is_not_handed_over);
+    CPPUNIT_TEST(dropped);
+    CPPUNIT_TEST(void_epochs_bar_no_true_one);
+    CPPUNIT_TEST(settled_after_take);
+    CPPUNIT_TEST(claims_around_a_hand_over);
+    CPPUNIT_TEST(unreported_coins);
+    CPPUNIT_TEST(first_use_of_requests);
     CPPUNIT_TEST_SUITE_END();
 
 public:
@@ -316,9 +360,16 @@ private:
         Papers p;
         p.coin = Money(1).coin(7, 3);
         p.owed.push_back({1, 2, {}});
+        p.coin.indices = {"index one", "index two"};
+        p.coin.pages = 10;
+        p.standing = Standing::handed_over;
+        p.handed_over = {"index three", "https://next.example", "certificate"};
         const auto papers = encode(p);
         const auto again = decode_papers(papers);
         CPPUNIT_ASSERT(again && encode(*again) == papers && again->coin.custody == "custody7" && again->owed.size() == 1);
+        CPPUNIT_ASSERT(again->coin.indices == p.coin.indices && again->coin.pages == 10);
+        CPPUNIT_ASSERT(again->standing == Standing::handed_over && again->handed_over->to == "https://next.example");
+        CPPUNIT_ASSERT(again->handed_over->index == "index three" && again->handed_over->certificate == "certificate");
         for (std::size_t n = 0; n < papers.size(); ++n) {
             auto bad = papers;
             bad[n] = static_cast<char>(bad[n] ^ 1);
@@ -394,7 +445,10 @@ private:
         // Nobody held it in between: the whole state is kept.
         CPPUNIT_ASSERT(*t->take(m.coin(2, 13)));
         auto e = *t->find(m.tag);
-        CPPUNIT_ASSERT(e.coin.epoch == 2 && e.state.spent == 13 && e.state.revealed == 15 && e.claimed == 10);
+        CPPUNIT_ASSERT(e.coin.epoch == 2 && e.state.spent == 13 && e.state.revealed == 15);
+        // What was sold in the epoch before is claimed by itself.
+        CPPUNIT_ASSERT(e.claimed == 13 && e.owed.size() == 1 && e.owed[0].from == 10 && e.owed[0].to == 13);
+        CPPUNIT_ASSERT(e.owed[0].word == m.chain.at(13));
         auto used = m.charge(15);
         used.payment.resource[2] = 1;
         CPPUNIT_ASSERT(t->reserve(used).verdict == Verdict::already_spent);
@@ -982,6 +1036,604 @@ private:
             CPPUNIT_ASSERT(stat(f.path().c_str(), &s) == 0);
             CPPUNIT_ASSERT_EQUAL_MESSAGE(f.path().string(), 0u, unsigned{s.st_mode & 077});
         }
+    }
+
+    // ---- coins that travel
+
+    // A custody taken over by signed indices, which the broker has not confirmed.
+    static Coin unconfirmed(const Money& m, std::uint64_t epoch, std::uint32_t start, std::uint32_t pages,
+                            UnixTime lease = never) {
+        Coin c = m.coin(epoch, start, lease);
+        c.custody.clear();
+        c.indices = {"index to " + std::to_string(epoch)};
+        c.pages = pages;
+        return c;
+    }
+
+    // Signs as a vendor does, and counts.
+    struct Signer {
+        std::string to = "https://next.example";
+        int calls = 0;
+        std::string coin;
+        Till::Leaving last;
+        Till::Sign sign() {
+            return [this](const Till::Leaving& l) {
+                ++calls;
+                last = l;
+                coin = l.coin;
+                return HandedOver{"index " + std::to_string(l.index) + " of epoch " + std::to_string(l.epoch) + " to " + to,
+                                  to, "certificate of " + to};
+            };
+        }
+    };
+    static Till::HandoverOutcome hand_over(Till& t, const Money& m, std::uint64_t epoch, bool unconfirmed_too = false,
+                                           UnixTime now = 100) {
+        Signer s;
+        return t.hand_over(m.tag, epoch, now, unconfirmed_too, s.sign());
+    }
+    static Answer answer_to(Till& t, const Money& m, std::uint32_t j) {
+        auto c = m.charge(j);
+        return t.reserve(c).answer;
+    }
+    using Handover = Till::Handover;
+
+    void records_of_the_first_version() {
+        // As the first version wrote them: one record in hex each, made by it.
+        const auto papers = decode_papers(hex(papers_of_version_1));
+        CPPUNIT_ASSERT(papers && papers->standing == Standing::held && !papers->handed_over && papers->coin.indices.empty());
+        CPPUNIT_ASSERT(papers->coin.custody == "custody7" && papers->coin.epoch == 7 && papers->claimed == 3);
+        CPPUNIT_ASSERT(papers->owed.size() == 1 && !papers->unconfirmed());
+        const auto state = decode_snapshot(hex(snapshot_of_version_1));
+        CPPUNIT_ASSERT(state && state->version == 77 && state->state.start == 40 && state->pages_left == 0);
+    }
+
+    void handed_over() {
+        const Money m(1);
+        std::string index;
+        {
+            auto t = open();
+            CPPUNIT_ASSERT(t->take(m.coin(3, 10, 500)).ok() && pay(*t, m, 15, 2));
+            Signer s;
+            const auto out = t->hand_over(m.tag, 3, 500, false, s.sign());
+            CPPUNIT_ASSERT(out.result == Handover::given && s.calls == 1);
+            CPPUNIT_ASSERT(s.coin == m.coin().terms.coin && s.last.epoch == 3 && s.last.lease == 500);
+            CPPUNIT_ASSERT(s.last.index == 12 && s.last.payword == m.chain.at(12));  // s, never r
+            index = out.given.index;
+            CPPUNIT_ASSERT(answer_to(*t, m, 16) == Answer::not_held && !t->hot(m.tag));
+            // Whoever asks again, it is what was given; nothing is signed again, and the lease matters no more.
+            Signer other;
+            other.to = "https://other.example";
+            const auto again = t->hand_over(m.tag, 3, 501, false, other.sign());
+            CPPUNIT_ASSERT(again.result == Handover::given && again.given.index == index && other.calls == 0);
+            CPPUNIT_ASSERT(again.given.to == "https://next.example");
+        }
+        auto t = open();
+        const auto again = hand_over(*t, m, 3);
+        CPPUNIT_ASSERT(again.result == Handover::given && again.given.index == index);
+        CPPUNIT_ASSERT(again.given.certificate == "certificate of https://next.example");
+        const auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.standing == Standing::handed_over && e.handed_over->index == index);
+        CPPUNIT_ASSERT(e.state.spent == 12 && e.state.revealed == 15 && e.claimed == 10 && e.coin.epoch == 3);
+        CPPUNIT_ASSERT(answer_to(*t, m, 16) == Answer::not_held);
+        CPPUNIT_ASSERT(!*t->take(m.coin(3, 10, 900)) && answer_to(*t, m, 16) == Answer::not_held);
+    }
+
+    // One that rests in the store below, spent to nothing, or wholly.
+    void handed_over_cold() {
+        const Money fresh(1), spent(2, 40);
+        {
+            auto t = open();
+            CPPUNIT_ASSERT(t->take(fresh.coin()).ok() && t->take(spent.coin()).ok() && pay(*t, spent, 40, 40));
+        }
+        auto t = open();
+        Signer s;
+        CPPUNIT_ASSERT(t->hand_over(fresh.tag, 1, 100, false, s.sign()).result == Handover::given);
+        CPPUNIT_ASSERT(s.last.index == 0 && s.last.payword == fresh.chain.at(0));
+        CPPUNIT_ASSERT(t->hand_over(spent.tag, 1, 100, false, s.sign()).result == Handover::given);
+        CPPUNIT_ASSERT(s.last.index == 40 && s.last.payword == spent.chain.at(40));
+        CPPUNIT_ASSERT(!t->hot(fresh.tag) && answer_to(*t, fresh, 1) == Answer::not_held);
+    }
+
+    void hand_over_refused() {
+        const Money m(1), damaged(2);
+        auto t = open();
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::unknown);
+        CPPUNIT_ASSERT(t->take(m.coin(2, 0, 150)).ok());
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::other_epoch);
+        CPPUNIT_ASSERT(hand_over(*t, m, 3).result == Handover::other_epoch);
+        CPPUNIT_ASSERT(hand_over(*t, m, 2, false, 151).result == Handover::lease_over);
+        const auto unsigned_one = t->hand_over(m.tag, 2, 100, false, [](const Till::Leaving&) { return HandedOver{}; });
+        CPPUNIT_ASSERT(unsigned_one.result == Handover::unavailable && *unsigned_one.why);
+        CPPUNIT_ASSERT(pay(*t, m, 1));  // none of these changed anything
+        CPPUNIT_ASSERT(!t->find(m.tag)->handed_over);
+    }
+
+    void hand_over_waits_for_payments() {
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(t->take(m.coin()).ok());
+        auto c = m.charge(2, 2);
+        auto out = t->reserve(c);
+        CPPUNIT_ASSERT(out.verdict == Verdict::paid);
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::busy);
+        CPPUNIT_ASSERT(t->settle(c, out));
+        auto d = m.charge(4, 2);
+        CPPUNIT_ASSERT(t->reserve(d).verdict == Verdict::paid && hand_over(*t, m, 1).result == Handover::busy);
+        t->release(d);
+        // Of a process that died, the payment under way is void.
+        const pid_t child = worker([&](Till& own) {
+            auto theirs = m.charge(6, 2);
+            if (own.reserve(theirs).verdict != Verdict::paid) _exit(1);
+        });
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::busy);
+        kill_and_wait(child);
+        Signer s;
+        CPPUNIT_ASSERT(t->hand_over(m.tag, 1, 100, false, s.sign()).result == Handover::given);
+        CPPUNIT_ASSERT_EQUAL(2u, s.last.index);
+    }
+
+    // Processes that sell as long as they can, and one that hands over amid that:
+    // the index is exactly what was sold, and nothing is sold afterwards.
+    void hand_over_and_payments_race() {
+        options_.busy_wait_ms = 5000;
+        struct Tally {
+            std::atomic<std::uint32_t> units, late;
+            std::atomic<bool> over;
+        };
+        auto* tally = static_cast<Tally*>(mmap(nullptr, sizeof(Tally), PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        for (std::uint32_t round = 0; round < 8; ++round) {
+            const Money m(round, 100000);
+            tally->units = tally->late = 0;
+            tally->over = false;
+            auto t = open();
+            CPPUNIT_ASSERT(t->take(m.coin()).ok());
+            std::vector<pid_t> children;
+            for (std::uint32_t p = 0; p < 4; ++p)
+                children.push_back(in_child([&, p] {
+                    auto own = Till::open(options_);
+                    if (!own) return false;
+                    for (std::uint32_t j = 1 + p; j < 100000; j += 4) {
+                        auto c = m.charge(j);
+                        c.rules.max_hop = 100000;
+                        const bool was_over = tally->over.load();
+                        auto out = (*own)->reserve(c);
+                        if (out.answer == Answer::not_held) return true;
+                        if (out.answer != Answer::judged) return false;
+                        if (out.verdict != Verdict::paid) continue;
+                        if (!(*own)->settle(c, out)) return false;
+                        tally->units.fetch_add(1);
+                        if (was_over) tally->late.fetch_add(1);
+                    }
+                    return false;
+                }));
+            while (tally->units.load() < 20) std::this_thread::yield();
+            usleep(static_cast<useconds_t>(rand() % 3000));
+            Signer s;
+            Till::HandoverOutcome out;
+            do out = t->hand_over(m.tag, 1, 100, false, s.sign());
+            while (out.result == Handover::busy);
+            tally->over = true;
+            CPPUNIT_ASSERT(out.result == Handover::given);
+            for (const auto c : children) CPPUNIT_ASSERT_EQUAL(0, wait_for(c));
+            CPPUNIT_ASSERT_EQUAL(tally->units.load(), s.last.index);
+            CPPUNIT_ASSERT_EQUAL(0u, tally->late.load());
+            CPPUNIT_ASSERT_EQUAL(s.last.index, t->find(m.tag)->state.spent);
+        }
+        munmap(tally, sizeof *tally);
+    }
+
+    // Dies at one place of the order in which a coin's papers are changed.
+    enum class Place { before_commit, after_commit, at_the_end };
+    class DyingDisk : public Disk {
+    public:
+        std::optional<Place> place;
+        int commit(MDB_txn* txn) override {
+            if (place == Place::before_commit) _exit(9);  // the image is doubted, the papers are as before
+            const int code = Disk::commit(txn);
+            if (place == Place::after_commit) _exit(9);   // the papers are written, the image is still there
+            return code;
+        }
+    };
+    // In a process of its own: does `change` and dies at `place`. `before` goes first.
+    void die_at(Place place, const std::function<void(Till&)>& before, const std::function<void(Till&)>& change) {
+        const pid_t child = in_child([&] {
+            DyingDisk disk;
+            Options o = options_;
+            o.disk = &disk;
+            auto t = Till::open(o);
+            if (!t) return false;
+            before(**t);
+            (*t)->observe([&](const Tag16&, const SpendState&, std::uint64_t) {
+                if (place == Place::at_the_end) _exit(9);
+            });
+            disk.place = place;
+            change(**t);
+            return false;
+        });
+        const int status = wait_for(child);
+        CPPUNIT_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 9);
+    }
+
+    // With other processes having the till open all the while, and without.
+    template <class F>
+    void with_and_without_others(const F& f) {
+        std::uint32_t serial = 100;
+        for (const bool others : {true, false})
+            for (const auto place : {Place::before_commit, Place::after_commit, Place::at_the_end})
+                for (const auto sync : {Sync::interval, Sync::always}) {
+                    options_.sync = sync;
+                    const Money m(serial++);
+                    auto t = open();
+                    CPPUNIT_ASSERT(t->take(m.coin(3, 10)).ok() && pay(*t, m, 12, 2));
+                    if (!others) t.reset();
+                    f(t, m, place);
+                    t.reset();
+                }
+    }
+
+    void killed_while_handing_over() {
+        with_and_without_others([&](std::unique_ptr<Till>& t, const Money& m, Place place) {
+            die_at(place, [&](Till& own) { if (!pay(own, m, 14, 2)) _exit(1); },
+                   [&](Till& own) { (void)hand_over(own, m, 3); });
+            if (!t) t = open();
+            const bool gone = place != Place::before_commit;
+            auto c = m.charge(16, 2);
+            auto out = t->reserve(c);
+            CPPUNIT_ASSERT_EQUAL(gone, out.answer == Answer::not_held);
+            if (!gone) {  // nothing was said to anybody: it is sold on
+                CPPUNIT_ASSERT(out.verdict == Verdict::paid && t->settle(c, out));
+                CPPUNIT_ASSERT(t->find(m.tag)->standing == Standing::held);
+            }
+            Signer s;
+            s.to = "https://other.example";
+            const auto again = t->hand_over(m.tag, 3, 100, false, s.sign());
+            CPPUNIT_ASSERT(again.result == Handover::given);
+            CPPUNIT_ASSERT_EQUAL(gone ? 0 : 1, s.calls);
+            CPPUNIT_ASSERT_EQUAL(std::string(gone ? "index 14 of epoch 3 to https://next.example"
+                                                  : "index 16 of epoch 3 to https://other.example"), again.given.index);
+            CPPUNIT_ASSERT_EQUAL(gone ? 14u : 16u, t->find(m.tag)->state.spent);
+            t.reset();
+            t = open();
+            CPPUNIT_ASSERT(answer_to(*t, m, 18) == Answer::not_held);
+        });
+    }
+
+    void killed_while_dropping() {
+        with_and_without_others([&](std::unique_ptr<Till>& t, const Money& m, Place place) {
+            die_at(place, [&](Till& own) { if (!pay(own, m, 14, 2)) _exit(1); },
+                   [&](Till& own) { (void)own.drop(m.tag, 3); });
+            if (!t) t = open();
+            const auto e = *t->find(m.tag);
+            CPPUNIT_ASSERT_EQUAL(14u, e.state.spent);
+            CPPUNIT_ASSERT((e.standing == Standing::dropped) == (place != Place::before_commit));
+            CPPUNIT_ASSERT((answer_to(*t, m, 16) == Answer::not_held) == (place != Place::before_commit));
+        });
+    }
+
+    // The image may not go on saying that the custody is unconfirmed, nor that the lease is shorter.
+    void killed_while_confirming() {
+        with_and_without_others([&](std::unique_ptr<Till>& t, const Money& m, Place place) {
+            const auto before = [&](Till& own) {
+                if (!own.take(unconfirmed(m, 4, 12, 2, 400)) || !pay(own, m, 13)) _exit(1);
+            };
+            die_at(place, before, [&](Till& own) { (void)own.take(m.coin(4, 12, 900)); });
+            if (!t) t = open();
+            const bool confirmed = place != Place::before_commit;
+            CPPUNIT_ASSERT(pay(*t, m, 14));  // the second page
+            auto c = m.charge(15, 1, 450);
+            auto out = t->reserve(c);
+            CPPUNIT_ASSERT(confirmed ? out.verdict == Verdict::paid : out.verdict == Verdict::lease_over);
+            if (confirmed) CPPUNIT_ASSERT(t->settle(c, out));
+            const auto e = *t->find(m.tag);
+            CPPUNIT_ASSERT_EQUAL(confirmed ? 15u : 14u, e.state.spent);
+            CPPUNIT_ASSERT_EQUAL(confirmed, e.coin.indices.empty());
+            CPPUNIT_ASSERT(*t->take(m.coin(4, 12, 900)) && pay(*t, m, confirmed ? 16 : 15, 1, 450));
+        });
+    }
+
+    void hand_over_on_a_full_disk() {
+        FailingDisk disk;
+        options_.disk = &disk;
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(t->take(m.coin()).ok() && pay(*t, m, 1));
+        disk.fail_commit = ENOSPC;
+        const auto out = hand_over(*t, m, 1);
+        CPPUNIT_ASSERT(out.result == Handover::unavailable && *out.why && out.given.index.empty());
+        CPPUNIT_ASSERT(pay(*t, m, 2));  // it was not given
+        CPPUNIT_ASSERT(!t->drop(m.tag, 1).ok() && pay(*t, m, 3));
+        disk.fail_commit = 0;
+        Signer s;
+        CPPUNIT_ASSERT(t->hand_over(m.tag, 1, 100, false, s.sign()).result == Handover::given && s.last.index == 3);
+        const Money broken(2);
+        CPPUNIT_ASSERT(t->take(broken.coin()).ok() && pay(*t, broken, 1));
+        disk.fail_commit = EIO;
+        CPPUNIT_ASSERT(hand_over(*t, broken, 1).result == Handover::unavailable && !t->usable());
+        CPPUNIT_ASSERT(answer_to(*t, broken, 2) == Answer::unavailable);
+    }
+
+    // The table of before the hand-over comes back: the store below knows better.
+    void power_lost_after_hand_over() {
+        const Money m(1);
+        std::optional<Bytes> before;
+        const pid_t child = worker([&](Till& t) {
+            if (!t.take(m.coin()) || !pay(t, m, 5, 5)) _exit(1);
+        });
+        before.emplace(options_.directory);
+        {
+            auto t = open();
+            CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::given);
+        }
+        kill_and_wait(child);
+        before->other_boot();
+        before->write();
+        auto t = open();
+        CPPUNIT_ASSERT(answer_to(*t, m, 6) == Answer::not_held && t->find(m.tag)->state.spent == 5);
+    }
+
+    void regained_after_hand_over() {
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(t->take(m.coin(1, 0)).ok() && pay(*t, m, 12, 10));
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::given);
+        CPPUNIT_ASSERT(!*t->take(m.coin(1, 0)));
+        CPPUNIT_ASSERT(*t->take(m.coin(3, 30)));  // another sold to 30
+        auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.standing == Standing::held && !e.handed_over && e.state.spent == 30 && e.state.revealed == 30);
+        CPPUNIT_ASSERT(e.claimed == 30 && e.owed.size() == 1 && e.owed[0].from == 0 && e.owed[0].to == 10);
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::other_epoch);
+        CPPUNIT_ASSERT(pay(*t, m, 35, 5));
+        Signer s;
+        CPPUNIT_ASSERT(t->hand_over(m.tag, 3, 100, false, s.sign()).result == Handover::given && s.last.index == 35);
+        CPPUNIT_ASSERT(*t->take(m.coin(5, 20)));  // below its own s, which never falls
+        e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.state.spent == 35 && e.state.revealed == 35);
+        auto used = m.charge(35);
+        used.payment.resource[2] = 1;
+        CPPUNIT_ASSERT(t->reserve(used).verdict == Verdict::already_spent);
+    }
+
+    void confirmed_after_hand_over() {
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(t->take(unconfirmed(m, 4, 10, 5)).ok());
+        CPPUNIT_ASSERT(hand_over(*t, m, 4, true).result == Handover::given);
+        CPPUNIT_ASSERT_EQUAL(std::size_t{1}, t->unreported(10).size());  // still to be shown
+        CPPUNIT_ASSERT(!*t->take(m.coin(4, 10)));
+        const auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.standing == Standing::handed_over && e.coin.custody == "custody4" && e.coin.indices.empty());
+        CPPUNIT_ASSERT(t->unreported(10).empty() && answer_to(*t, m, 11) == Answer::not_held);
+    }
+
+    void unconfirmed_pages() {
+        options_.slots = 8;
+        const Money m(1);
+        std::vector<Money> others;
+        for (std::uint32_t k = 2; k < 12; ++k) others.emplace_back(k, 50);
+        const auto evict = [&](Till& t) {
+            for (const auto& o : others) {
+                CPPUNIT_ASSERT(t.take(o.coin()).ok());
+                auto c = o.charge(1);
+                CPPUNIT_ASSERT(t.reserve(c).answer == Answer::judged);
+                t.release(c);
+            }
+            CPPUNIT_ASSERT(!t.hot(m.tag));
+        };
+        auto t = open();
+        CPPUNIT_ASSERT(t->take(unconfirmed(m, 2, 0, 4)).ok());
+        CPPUNIT_ASSERT(pay(*t, m, 3, 3));  // three units are one page
+        CPPUNIT_ASSERT_EQUAL(3u, t->find(m.tag)->pages_left);
+        evict(*t);
+        CPPUNIT_ASSERT(pay(*t, m, 4));
+        t.reset();
+        t = open();
+        CPPUNIT_ASSERT_EQUAL(2u, t->find(m.tag)->pages_left);
+        CPPUNIT_ASSERT(*t->take(unconfirmed(m, 2, 0, 4)));  // the same again gives no more pages
+        CPPUNIT_ASSERT_EQUAL(2u, t->find(m.tag)->pages_left);
+        // Those under way count; a replay and what is refused do not.
+        auto a = m.charge(5), b = m.charge(6), c = m.charge(7), old = m.charge(4);
+        auto out = t->reserve(a);
+        CPPUNIT_ASSERT(out.verdict == Verdict::paid && t->reserve(b).verdict == Verdict::paid);
+        CPPUNIT_ASSERT(t->reserve(c).answer == Answer::unconfirmed);
+        CPPUNIT_ASSERT(t->reserve(old).verdict == Verdict::replayed);
+        t->release(b);
+        CPPUNIT_ASSERT(t->settle(a, out));
+        CPPUNIT_ASSERT(pay(*t, m, 8));
+        CPPUNIT_ASSERT(t->reserve(b).answer == Answer::unconfirmed);
+        CPPUNIT_ASSERT_EQUAL(0u, t->find(m.tag)->pages_left);
+        CPPUNIT_ASSERT(*t->take(m.coin(2, 0)) && pay(*t, m, 6) && t->find(m.tag)->pages_left == 0);
+        const Money none(20);
+        CPPUNIT_ASSERT(t->take(unconfirmed(none, 2, 0, 0)).ok() && answer_to(*t, none, 1) == Answer::unconfirmed);
+    }
+
+    void unconfirmed_pages_of_several() {
+        const Money m(1, 500);
+        options_.busy_wait_ms = 5000;
+        {
+            auto t = open();
+            CPPUNIT_ASSERT(t->take(unconfirmed(m, 2, 0, 37)).ok());
+        }
+        auto* sold = static_cast<std::atomic<std::uint32_t>*>(
+            mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        std::vector<pid_t> children;
+        for (std::uint32_t p = 0; p < 4; ++p)
+            children.push_back(in_child([&, p] {
+                auto own = Till::open(options_);
+                if (!own) return false;
+                for (std::uint32_t j = 1 + p; j < 400; j += 4)
+                    if (pay(**own, m, j)) sold->fetch_add(1);
+                return true;
+            }));
+        for (const auto c : children) CPPUNIT_ASSERT_EQUAL(0, wait_for(c));
+        CPPUNIT_ASSERT_EQUAL(37u, sold->load());
+        CPPUNIT_ASSERT_EQUAL(37u, open()->find(m.tag)->state.spent);
+        munmap(sold, 4096);
+    }
+
+    void unconfirmed_is_not_handed_over() {
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(t->take(unconfirmed(m, 2, 5, 4)).ok());
+        CPPUNIT_ASSERT(hand_over(*t, m, 2).result == Handover::unconfirmed);
+        CPPUNIT_ASSERT(pay(*t, m, 6));
+        CPPUNIT_ASSERT(hand_over(*t, m, 2, true).result == Handover::unconfirmed);  // it sold something
+        CPPUNIT_ASSERT(*t->take(m.coin(2, 5)));
+        CPPUNIT_ASSERT(hand_over(*t, m, 2).result == Handover::given);
+        const Money fresh(2);
+        CPPUNIT_ASSERT(t->take(unconfirmed(fresh, 2, 5, 4)).ok());
+        Signer s;
+        CPPUNIT_ASSERT(t->hand_over(fresh.tag, 2, 100, true, s.sign()).result == Handover::given && s.last.index == 5);
+    }
+
+    void dropped() {
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(!*t->drop(m.tag, 1));
+        CPPUNIT_ASSERT(t->take(unconfirmed(m, 2, 10, 9)).ok() && pay(*t, m, 16, 6));
+        auto under_way = m.charge(17);
+        auto out = t->reserve(under_way);
+        CPPUNIT_ASSERT(out.verdict == Verdict::paid);
+        CPPUNIT_ASSERT(!*t->drop(m.tag, 1) && *t->drop(m.tag, 2) && *t->drop(m.tag, 2));
+        CPPUNIT_ASSERT(!t->settle(under_way, out) && out.answer == Answer::unavailable);
+        CPPUNIT_ASSERT(t->unreported(9).empty() && hand_over(*t, m, 2, true).result == Handover::unknown);
+        auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.standing == Standing::dropped && e.coin.indices.empty() && e.state.spent == 16 && e.claimed == 10);
+        CPPUNIT_ASSERT(!*t->take(unconfirmed(m, 2, 10, 9)) && answer_to(*t, m, 17) == Answer::not_held);
+        // The next custody begins below what was sold in the one that was void: s stays.
+        CPPUNIT_ASSERT(*t->take(m.coin(3, 12)) && pay(*t, m, 17));
+        e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.standing == Standing::held && e.state.spent == 17 && e.claimed == 12);
+        CPPUNIT_ASSERT(e.owed.size() == 1 && e.owed[0].from == 10 && e.owed[0].to == 12 && e.owed[0].word == m.chain.at(12));
+        // What was given to somebody stays given.
+        CPPUNIT_ASSERT(hand_over(*t, m, 3).result == Handover::given && *t->drop(m.tag, 3));
+        CPPUNIT_ASSERT(hand_over(*t, m, 3).result == Handover::given);
+    }
+
+    // A vendor that never held the coin signs an index for an epoch far ahead.
+    void void_epochs_bar_no_true_one() {
+        auto t = open();
+        const Money m(1), other(2), given(3);
+        CPPUNIT_ASSERT(*t->take(unconfirmed(m, 700, 10, 9)) && *t->drop(m.tag, 700));
+        CPPUNIT_ASSERT(*t->take(m.coin(1, 0)) && t->find(m.tag)->standing == Standing::held && pay(*t, m, 20, 5));
+        // The epoch named by the void index is another vendor's to give, too.
+        CPPUNIT_ASSERT(*t->take(unconfirmed(other, 2, 10, 9)) && *t->drop(other.tag, 2));
+        auto coin = unconfirmed(other, 2, 10, 9);
+        CPPUNIT_ASSERT(!*t->take(coin));
+        coin.indices = {"the true index"};
+        CPPUNIT_ASSERT(*t->take(coin) && pay(*t, other, 15, 5));
+        // What was given away stays so, whatever void epoch came after it.
+        CPPUNIT_ASSERT(*t->take(given.coin(3, 0)) && hand_over(*t, given, 3).result == Handover::given);
+        CPPUNIT_ASSERT(*t->take(unconfirmed(given, 9, 10, 9)) && *t->drop(given.tag, 9));
+        t.reset();
+        t = open();
+        CPPUNIT_ASSERT(!*t->take(given.coin(3, 0)) && answer_to(*t, given, 15) == Answer::not_held);
+        CPPUNIT_ASSERT(!*t->take(unconfirmed(given, 9, 10, 9)) && *t->take(given.coin(4, 10)) && pay(*t, given, 15, 5));
+    }
+
+    // A payment that was reserved before the coin was confirmed, or regained.
+    void settled_after_take() {
+        auto t = open();
+        const Money m(1), other(2);
+        CPPUNIT_ASSERT(t->take(unconfirmed(m, 2, 0, 1)).ok());
+        auto c = m.charge(4, 4);
+        auto out = t->reserve(c);
+        CPPUNIT_ASSERT(out.verdict == Verdict::paid && *t->take(m.coin(2, 0)) && t->settle(c, out));
+        CPPUNIT_ASSERT(t->find(m.tag)->state.spent == 4 && pay(*t, m, 5));
+        // Regained above what was revealed: its units are another vendor's.
+        CPPUNIT_ASSERT(t->take(other.coin(1)).ok());
+        auto late = other.charge(4, 4);
+        CPPUNIT_ASSERT(t->reserve(late).verdict == Verdict::paid && *t->take(other.coin(2, 6)));
+        CPPUNIT_ASSERT(!t->settle(late, out) && t->find(other.tag)->state.spent == 6 && pay(*t, other, 7));
+    }
+
+    void claims_around_a_hand_over() {
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(t->take(m.coin(1, 0)).ok() && pay(*t, m, 10, 10));
+        CPPUNIT_ASSERT(t->claim(m.tag, 4).ok());
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::given);
+        auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.claimed == 4 && e.state.spent == 10);  // (4, 10] can still be claimed
+        CPPUNIT_ASSERT(t->claim(m.tag, 7).ok() && t->find(m.tag)->standing == Standing::handed_over);
+        CPPUNIT_ASSERT(*t->take(m.coin(3, 50)) && pay(*t, m, 52, 2));
+        e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.claimed == 50 && e.owed.size() == 1 && e.owed[0].from == 7 && e.owed[0].to == 10);
+        CPPUNIT_ASSERT(t->claim(m.tag, 10).ok());
+        e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.owed.empty() && e.claimed == 50 && e.state.spent == 52);
+        // Claims are marked by another process than the one that changes the papers: neither is lost.
+        const pid_t claimer = in_child([&] {
+            auto own = Till::open(options_);
+            if (!own) return false;
+            for (std::uint32_t to = 100; to <= 400; ++to)
+                if (!(*own)->claim(m.tag, to)) return false;
+            return true;
+        });
+        for (std::uint64_t k = 1; k <= 300; ++k) CPPUNIT_ASSERT(*t->take(m.coin(3, 50, static_cast<UnixTime>(500 + k))));
+        CPPUNIT_ASSERT_EQUAL(0, wait_for(claimer));
+        CPPUNIT_ASSERT_EQUAL(400u, t->find(m.tag)->claimed);
+    }
+
+    void unreported_coins() {
+        std::vector<Money> money;
+        for (std::uint32_t k = 0; k < 10; ++k) money.emplace_back(k, 20);
+        {
+            auto t = open();
+            CPPUNIT_ASSERT(t->unreported(100).empty());
+            for (const auto& m : money) CPPUNIT_ASSERT(t->take(unconfirmed(m, 2, 0, 3)).ok());
+        }
+        auto t = open();
+        auto all = t->unreported(100);
+        std::set<Tag16> seen(all.begin(), all.end());
+        CPPUNIT_ASSERT(all.size() == 10 && seen.size() == 10);
+        seen.clear();  // each in its turn
+        for (int k = 0; k < 4; ++k)
+            for (const auto& c : t->unreported(3)) seen.insert(c);
+        CPPUNIT_ASSERT_EQUAL(std::size_t{10}, seen.size());
+        CPPUNIT_ASSERT(t->find(money[0].tag)->coin.indices == std::vector<std::string>{"index to 2"});
+        CPPUNIT_ASSERT(*t->take(money[0].coin(2, 0)) && *t->drop(money[1].tag, 2) && t->forget(money[2].tag).ok());
+        CPPUNIT_ASSERT(t->claim(money[3].tag, 0).ok());
+        all = t->unreported(100);
+        CPPUNIT_ASSERT_EQUAL(std::size_t{7}, all.size());
+        for (std::size_t k = 0; k < 3; ++k) CPPUNIT_ASSERT(std::find(all.begin(), all.end(), money[k].tag) == all.end());
+    }
+
+    void first_use_of_requests() {
+        constexpr UnixTime now = 1000000;
+        {
+            auto t = open(), other = open();
+            CPPUNIT_ASSERT(*t->first_use("https://a.example 1", now) && !*t->first_use("https://a.example 1", now));
+            CPPUNIT_ASSERT(!*other->first_use("https://a.example 1", now + 1));
+            CPPUNIT_ASSERT(*t->first_use("https://b.example 1", now) && *t->first_use("https://a.example 2", now));
+            CPPUNIT_ASSERT(!t->first_use("", now).ok() && !t->first_use(std::string(401, 'x'), now).ok());
+            CPPUNIT_ASSERT(*t->first_use(std::string(400, 'x'), now) && !*t->first_use(std::string(400, 'x'), now));
+        }
+        auto t = open();
+        CPPUNIT_ASSERT(!*t->first_use("https://a.example 1", now + 120));
+        CPPUNIT_ASSERT(*t->first_use("https://a.example 1", now + 121) && !*t->first_use("https://a.example 1", now + 240));
+        CPPUNIT_ASSERT(!*t->first_use("https://a.example 1", now + 60));  // the clock went back a little
+        CPPUNIT_ASSERT(*t->first_use("https://a.example 1", now - 500));  // or far: such a request is refused for its time
+        // What is past is removed as others come.
+        for (int k = 0; k < 300; ++k) CPPUNIT_ASSERT(*t->first_use("https://c.example " + std::to_string(k), now + 2000));
+        for (int k = 0; k < 20; ++k) CPPUNIT_ASSERT(*t->first_use("https://d.example " + std::to_string(k), now + 4000));
+        t.reset();
+        CPPUNIT_ASSERT_EQUAL(std::size_t{20}, entries_of("seen"));
+        CPPUNIT_ASSERT_EQUAL(std::size_t{20}, entries_of("seen_at"));
+    }
+
+    std::size_t entries_of(const char* table) {
+        MDB_env* env = nullptr;
+        MDB_txn* txn = nullptr;
+        MDB_dbi db = 0;
+        MDB_stat s{};
+        CPPUNIT_ASSERT(!mdb_env_create(&env) && !mdb_env_set_maxdbs(env, 8));
+        CPPUNIT_ASSERT(!mdb_env_open(env, (options_.directory + "/coins.mdb").c_str(), MDB_NOSUBDIR | MDB_RDONLY, 0600));
+        CPPUNIT_ASSERT(!mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn) && !mdb_dbi_open(txn, table, 0, &db));
+        CPPUNIT_ASSERT(!mdb_stat(txn, db, &s));
+        mdb_txn_abort(txn);
+        mdb_env_close(env);
+        return s.ms_entries;
     }
 };
 CPPUNIT_TEST_SUITE_REGISTRATION(TillTest);

@@ -1,5 +1,6 @@
 #include "wallet/cli/command.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "core/base64url.h"
 
 namespace netpay::wallet::cli {
 namespace {
@@ -34,7 +36,40 @@ std::vector<std::string> Args::all(const std::string& name) const {
     return i == options_.end() ? std::vector<std::string>{} : i->second;
 }
 
+namespace {
+
+// Whether the word after this one is its value.
+bool takes_value(std::string_view word, std::span<const OptionSpec> options) {
+    return std::any_of(options.begin(), options.end(), [&](const OptionSpec& o) {
+        return o.argument && (word == std::string("--") + o.name || (o.letter && word == std::string("-") + o.letter));
+    });
+}
+
+// A coin's name may begin with a hyphen, and is no option all the same. Such
+// words come last, after the mark that ends the options.
+std::vector<char*> coins_last(int argc, char** argv, std::span<const OptionSpec> options) {
+    static char end_of_options[] = "--";
+    std::vector<char*> words, coins;
+    int i = 0;
+    for (; i < argc && std::string_view(argv[i]) != end_of_options; ++i) {
+        const std::string_view w = argv[i];
+        const bool coin = w.starts_with('-') && b64u_decode_array<16>(w) && !takes_value(argv[i - 1], options);
+        (coin ? coins : words).push_back(argv[i]);
+    }
+    if (coins.empty() && i == argc) return words;
+    words.push_back(end_of_options);
+    words.insert(words.end(), coins.begin(), coins.end());
+    words.insert(words.end(), argv + std::min(i + 1, argc), argv + argc);
+    return words;
+}
+
+}  // namespace
+
 Outcome<Args> parse(int argc, char** argv, std::span<const OptionSpec> options) {
+    auto words = coins_last(argc, argv, options);
+    argc = static_cast<int>(words.size());
+    words.push_back(nullptr);
+    argv = words.data();
     std::string letters = ":";
     std::vector<option> longs;
     constexpr int first_code = 256;

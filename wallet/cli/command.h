@@ -55,6 +55,7 @@ struct Command {
     std::span<const OptionSpec> options;
     bool network;          // the options of every command that goes out are its, too
     Outcome<Done> (*run)(Context&, const Args&);
+    bool store = true;     // false: it needs no wallet, and none is made
 };
 
 // Every command, in the order of the help.
@@ -104,6 +105,6 @@ Outcome<std::int64_t> seconds(const Args& a, const std::string& option, std::int
 
 extern const Command account_command, balance_command, budget_command, buy_command, coins_command, export_command,
     forget_command, get_command, history_command, import_command, prices_command, return_command, topup_command,
-    write_off_command;
+    vendor_command, verify_evidence_command, write_off_command;
 
 }  // namespace netpay::wallet::cli

@@ -15,6 +15,30 @@ Outcome<bool> unfinished(Context& c, const Coin& k) {
     return false;
 }
 
+// The highest payword any site has seen: it lets the broker ask the coin's
+// holder for the coin, and tells it nothing it could gain by.
+Outcome<std::optional<Revealed>> highest(Context& c, const Coin& k) {
+    const auto index = c.store().revealed(k);
+    if (!index) return index.failure();
+    if (*index < 1) return std::optional<Revealed>();
+    const auto chain = c.store().chain(k);
+    if (!chain) return chain.failure();
+    return std::optional(Revealed{*index, chain->at(*index)});
+}
+
+void report(Context& c, const Coin& k, const Refund& refund) {
+    json::Object o;
+    o.set("coin", k.coin).set("done", refund.done);
+    if (refund.done) o.set("refunded", money_json({refund.refunded, k.currency}));
+    if (refund.due > 0) o.set("due", static_cast<std::uint64_t>(refund.due));
+    c.print(o);
+    if (refund.done) return c.say(refund.refunded.pretty(k.currency) + " are back in the account at " + k.issuer);
+    c.say("a site still holds the coin" + (k.holder.empty() ? "" : " (last spent at " + printable(k.holder) + ")") +
+          "; the broker asks for it again and refunds what is unspent" +
+          (refund.due > 0 ? " by " + local_time(refund.due) + " at the latest" : "") + ". To see: netpay return " +
+          short_coin(k.coin));
+}
+
 Outcome<Done> run(Context& c, const Args& a) {
     if (const auto ok = expect_words(a, 1, 1); !ok) return ok;
     if (const auto done = c.purse().bury_the_dead(); !done) return done;
@@ -27,9 +51,11 @@ Outcome<Done> run(Context& c, const Args& a) {
     const auto busy = unfinished(c, *coin);
     if (!busy) return busy.failure();
     if (*busy && !a.has("yes")) return usage("a payment with this coin is under way; wait for it, or give --yes");
+    const auto shown = highest(c, *coin);
+    if (!shown) return shown.failure();
     // Spent no more from here on, whatever becomes of the call.
     if (const auto done = c.store().set_state(coin->coin, CoinState::returning); !done) return done;
-    const auto refund = c.broker().give_back(*account, coin->coin);
+    const auto refund = c.broker().give_back(*account, coin->coin, *shown);
     if (!refund) {
         if (refund.failure().exit == Exit::broker && coin->state == CoinState::live)
             if (const auto done = c.store().set_state(coin->coin, CoinState::live); !done) return done;
@@ -37,13 +63,7 @@ Outcome<Done> run(Context& c, const Args& a) {
     }
     if (refund->done)
         if (const auto done = c.store().set_state(coin->coin, CoinState::returned); !done) return done;
-    json::Object o;
-    o.set("coin", coin->coin).set("done", refund->done);
-    if (refund->done) o.set("refunded", money_json({refund->refunded, coin->currency}));
-    c.print(o);
-    c.say(refund->done ? refund->refunded.pretty(coin->currency) + " are back in the account at " + coin->issuer
-                       : "a site still holds the coin; the broker refunds what is unspent when that site's lease ends. Run the"
-                         " same command again later");
+    report(c, *coin, *refund);
     return Done{};
 }
 

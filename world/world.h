@@ -1,6 +1,6 @@
-// What custody and redemption touch outside their own process (clock,
-// randomness, disk, network, log), each behind an interface, so that tests
-// can stop, skew, tear and cut them.
+// What the rooms above touch outside their own process (clock, randomness,
+// disk, network, log), each behind an interface, so that tests and the
+// simulator can stop, skew, tear and cut them. Stands on core alone.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 #include "core/bytes.h"
 #include "core/result.h"
 
-namespace netpay::custody {
+namespace netpay::world {
 
 struct Clock {
     virtual ~Clock() = default;
@@ -35,6 +35,7 @@ struct HttpAnswer {
     std::string body;
     std::string error;
     long retry_after_s = 0;  // of the Retry-After field; 0: absent
+    UnixTime date = 0;       // of the Date field: the other side's clock; 0: absent or unreadable
 };
 
 // Calls are bounded in time and in the size of the answer, follow no
@@ -82,4 +83,13 @@ struct Disk {
 };
 Disk& system_disk();
 
-}  // namespace netpay::custody
+// The interfaces a part works with; they outlive it.
+struct World {
+    Clock& clock;
+    Transport& transport;
+    Log& log;
+    Random& random;
+    Disk& disk;
+};
+
+}  // namespace netpay::world

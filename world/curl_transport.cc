@@ -1,19 +1,21 @@
-#include "mod_netpay/custody/curl_transport.h"
+#include "world/curl_transport.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 
 #include "config.h"
 #include "core/origin.h"
 
-namespace netpay::custody {
+namespace netpay::world {
 namespace {
 
-// The largest answer to the module is a JWK set or 16 custodies, some 30 KB.
-constexpr std::size_t answer_bytes = 1 << 20;
 constexpr std::size_t idle_handles = 8;
 
 struct EasyFree { void operator()(CURL* c) const { curl_easy_cleanup(c); } };
@@ -68,6 +70,51 @@ void start_once() {
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
 }
 
+// An answer out of a cache (RFC 9111 section 5.1) has the Date of another time.
+UnixTime date_of(CURL* c) {
+    curl_header* field = nullptr;
+    if (curl_easy_header(c, "Age", 0, CURLH_HEADER, -1, &field) == CURLHE_OK) return 0;
+    if (curl_easy_header(c, "Date", 0, CURLH_HEADER, -1, &field) != CURLHE_OK) return 0;
+    return std::max<UnixTime>(curl_getdate(field->value, nullptr), 0);
+}
+
+// Whether an address is one that `reach` allows. What is not globally routed
+// unicast by RFC 6890 and its registry is this machine's or its network's.
+bool in_prefix(const std::uint8_t* address, std::initializer_list<std::uint8_t> prefix, int bits) {
+    auto p = prefix.begin();
+    for (; bits >= 8; bits -= 8)
+        if (*address++ != *p++) return false;
+    return bits == 0 || (*address >> (8 - bits)) == (*p >> (8 - bits));
+}
+
+bool is_loopback_v4(const std::uint8_t* a) { return a[0] == 127; }
+bool is_public_v4(const std::uint8_t* a) {
+    return !(a[0] == 0 || a[0] == 10 || a[0] == 127 || a[0] >= 224 || in_prefix(a, {100, 64}, 10) ||
+             in_prefix(a, {169, 254}, 16) || in_prefix(a, {172, 16}, 12) || in_prefix(a, {192, 0, 0}, 24) ||
+             in_prefix(a, {192, 0, 2}, 24) || in_prefix(a, {192, 168}, 16) || in_prefix(a, {198, 18}, 15) ||
+             in_prefix(a, {198, 51, 100}, 24) || in_prefix(a, {203, 0, 113}, 24));
+}
+bool is_public_v6(const std::uint8_t* a) {
+    return in_prefix(a, {0x20}, 3) && !in_prefix(a, {0x20, 0x01, 0x0d, 0xb8}, 32) &&
+           !in_prefix(a, {0x20, 0x01, 0x00, 0x00}, 23) && !in_prefix(a, {0x20, 0x02}, 16);
+}
+
+bool allowed(const sockaddr* address, CurlTransport::Reach reach) {
+    const bool loopback_too = reach == CurlTransport::Reach::public_or_loopback;
+    const auto v4 = [&](const std::uint8_t* a) { return is_public_v4(a) || (loopback_too && is_loopback_v4(a)); };
+    if (address->sa_family == AF_INET)
+        return v4(reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in*>(address)->sin_addr));
+    if (address->sa_family != AF_INET6) return false;
+    const auto& six = reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&six)) return v4(six.s6_addr + 12);
+    return is_public_v6(six.s6_addr) || (loopback_too && IN6_IS_ADDR_LOOPBACK(&six));
+}
+
+curl_socket_t open_allowed(void* reach, curlsocktype, curl_sockaddr* a) noexcept {
+    if (!allowed(&a->addr, *static_cast<const CurlTransport::Reach*>(reach))) return CURL_SOCKET_BAD;
+    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
 HttpAnswer perform(CURL* c, std::size_t limit) {
     HttpAnswer a;
     Sink sink{&a.body, limit};
@@ -88,6 +135,7 @@ HttpAnswer perform(CURL* c, std::size_t limit) {
     curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
     if (curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &retry) == CURLE_OK) a.retry_after_s = static_cast<long>(retry);
     a.status = static_cast<int>(status);
+    a.date = date_of(c);
     return a;
 }
 
@@ -133,6 +181,12 @@ void CurlTransport::prepare(void* handle, const std::string& url) const {
     // An operator's proxy is for the world, not for this machine.
     curl_easy_setopt(c, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
     curl_easy_setopt(c, CURLOPT_USERAGENT, "mod_netpay/" PACKAGE_VERSION);
+    if (limits_.reach != Reach::anywhere) {
+        // Through a proxy the address would be the proxy's to choose.
+        curl_easy_setopt(c, CURLOPT_PROXY, "");
+        curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_allowed);
+        curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, const_cast<Reach*>(&limits_.reach));
+    }
     const auto own = ca_of_.find(origin_of(url));
     const std::string& ca = own == ca_of_.end() ? ca_file_ : own->second;
     if (!ca.empty()) curl_easy_setopt(c, CURLOPT_CAINFO, ca.c_str());
@@ -183,12 +237,4 @@ HttpAnswer CurlTransport::post_file(const std::string& url, const std::string& p
     return a;
 }
 
-std::unique_ptr<Transport> make_curl_transport(const Options& o) {
-    std::map<std::string, std::string> ca_of;
-    for (const auto& b : o.brokers)
-        if (!b.ca_file.empty()) ca_of.emplace(b.issuer, b.ca_file);
-    return std::make_unique<CurlTransport>(CurlTransport::Limits{o.connect_timeout_ms, o.call_timeout_ms, answer_bytes},
-                                           o.ca_file, std::move(ca_of));
-}
-
-}  // namespace netpay::custody
+}  // namespace netpay::world

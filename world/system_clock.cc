@@ -4,9 +4,9 @@
 #include <chrono>
 
 #include "core/base64url.h"
-#include "mod_netpay/custody/world.h"
+#include "world/world.h"
 
-namespace netpay::custody {
+namespace netpay::world {
 namespace {
 
 struct SystemClock : Clock {
@@ -35,4 +35,4 @@ Result<std::string> fresh_name(Random& random) {
     return b64u_encode(bytes);
 }
 
-}  // namespace netpay::custody
+}  // namespace netpay::world

@@ -1,4 +1,5 @@
-// libcurl, set up once for all calls out of the module and of netpay-redeem.
+// libcurl, set up once for all calls of servers to servers: no redirects,
+// bounded time and size, TLS verified.
 #pragma once
 
 #include <map>
@@ -7,15 +8,23 @@
 #include <string>
 #include <vector>
 
-#include "mod_netpay/custody/custody.h"
+#include "world/world.h"
 
-namespace netpay::custody {
+namespace netpay::world {
 
 class CurlTransport : public FileTransport {
 public:
+    // Which addresses a host's name may stand for. A URL that came from
+    // another party must not reach into this server's own network.
+    enum class Reach {
+        anywhere,             // for URLs that the operator wrote
+        public_or_loopback,   // and loopback, where this server's own origin is a loopback one
+        public_only,          // globally routed unicast addresses
+    };
     struct Limits {
         std::uint32_t connect_timeout_ms, call_timeout_ms;
         std::size_t answer_bytes;
+        Reach reach = Reach::anywhere;
     };
     // ca_file: certificate authorities; empty: the system's. ca_of: others, by origin.
     CurlTransport(Limits limits, std::string ca_file, std::map<std::string, std::string> ca_of = {});
@@ -35,4 +44,4 @@ private:
     std::unique_ptr<Pool> pool_;  // idle handles keep their connections for the next call
 };
 
-}  // namespace netpay::custody
+}  // namespace netpay::world

@@ -8,9 +8,9 @@
 #include <cstdio>
 #include <cstring>
 
-#include "mod_netpay/custody/world.h"
+#include "world/world.h"
 
-namespace netpay::custody {
+namespace netpay::world {
 namespace {
 
 Error failed(const std::string& path) { return {Code::malformed, path + ": " + std::strerror(errno)}; }
@@ -121,4 +121,4 @@ Disk& system_disk() {
     return d;
 }
 
-}  // namespace netpay::custody
+}  // namespace netpay::world
