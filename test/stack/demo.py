@@ -24,6 +24,10 @@ FREE = "/notices/weather.html"
 PAID = ["/articles/ferry.html", "/articles/bakers.html", "/features/lighthouse.html", "/articles/library.html",
         "/features/tides.html"]
 
+UNREAD = ["/articles/library.html", "/articles/chess.html"]  # two cents each, for the journey
+NAMES = ["The Harbour Post", "The Valley Courier", "The Lakeside Gazette", "The Hill Observer", "The Island Times"]
+MOST_VENDORS = 16
+
 GATE = """
   <Location "/articles/">
     AuthType NetPay
@@ -84,8 +88,21 @@ def owner_of(port):
     return None
 
 
-def check_ports(base):
-    for port, what in ((base, "the vendor"), (base + 1, "the broker"), (base + 2, "memcached")):
+def vendor_port(base, number):
+    """Vendor 1 has the base, the others follow the broker's and memcached's."""
+    return base if number == 1 else base + 1 + number
+
+
+def name_of(number):
+    """Vendor 1 … N's newspaper."""
+    name = NAMES[(number - 1) % len(NAMES)]
+    return name if number <= len(NAMES) else "%s %d" % (name, number)
+
+
+def check_ports(base, vendors):
+    wanted = [(base, "the vendor"), (base + 1, "the broker"), (base + 2, "memcached")]
+    wanted += [(vendor_port(base, number), "vendor %d" % number) for number in range(2, vendors + 1)]
+    for port, what in wanted:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -136,23 +153,35 @@ def state_directory():
 
 # --- starting --------------------------------------------------------------
 
-def start(place, base):
-    """memcached, broker and vendor, each said aloud; the Stack that owns them."""
+def copy_site(vendor, name):
+    """The sample site as that newspaper's own."""
+    shutil.copytree(SITE, vendor.docroot)
+    for directory, _, files in os.walk(vendor.docroot):
+        os.chmod(directory, 0o755)
+        for file in files:
+            path = os.path.join(directory, file)
+            os.chmod(path, 0o644)
+            if file.endswith(".html") and name != NAMES[0]:
+                text = open(path).read()
+                with open(path, "w") as out:
+                    out.write(text.replace(NAMES[0], name))
+
+
+def start(place, base, vendors):
+    """memcached, broker and vendors, each said aloud; the Stack that owns them."""
     s = stacks.Stack(memcached=False, broker=False, vendor=False, directory=place)
     try:
         s.memcached = s.run(stacks.Memcached(os.path.join(place, "memcached"), port=base + 2))
         say("memcached        %s" % s.memcached.address)
         s.broker = s.run(stacks.Broker(os.path.join(place, "broker"), port=base + 1))
         say("netpay-brokerd   %s  (signing key, store and ledger made new)" % s.broker.issuer)
-        s.vendor = stacks.Vendor(os.path.join(place, "vendor"), broker=s.broker, memcached=s.memcached, name="post",
-                                 port=base, pages={}, realm="The Harbour Post", gate=GATE)
-        shutil.copytree(SITE, s.vendor.docroot)
-        for directory, _, files in os.walk(s.vendor.docroot):
-            os.chmod(directory, 0o755)
-            for name in files:
-                os.chmod(os.path.join(directory, name), 0o644)
-        s.run(s.vendor)
-        say("httpd            %s  (vendor registered, approved and certified by the broker)" % s.vendor.origin)
+        for number in range(1, vendors + 1):
+            name = name_of(number)
+            vendor = s.add_vendor(start=False, port=vendor_port(base, number), pages={}, realm=name, gate=GATE,
+                                  name="post" if number == 1 else "post%d" % number)
+            copy_site(vendor, name)
+            s.run(vendor)
+            say("httpd            %s  (%s: registered, approved and certified by the broker)" % (vendor.origin, name))
         return s
     except BaseException:
         s.close(check=False)
@@ -227,6 +256,31 @@ class Walk:
         """Units the vendor has taken, by its metrics."""
         return int(sum(v for k, v in self.v.metrics().items() if k.startswith("netpay_units_total")))
 
+    def journey(self):
+        """The coin goes from vendor to vendor and home again, and every one is paid for what it sold."""
+        title("8.", "The same coin at %d other vendors, then at the first again" % (len(self.s.vendors) - 1))
+        say("   The wallet names the vendor it comes from; the next one takes the coin over from there,")
+        say("   within the reader's request. Nobody asks the broker, which is told afterwards.")
+        before = [v.credit() for v in self.s.vendors]
+        for vendor in self.s.vendors[1:] + self.s.vendors[:1]:
+            for path in UNREAD:
+                out = os.path.join(self.s.dir, "journey.html")
+                begun = time.monotonic()
+                self.wallet("get", "--yes", "--max-price", "0.05", "-o", out, vendor.url(path))
+                say("     → %s: %s, %.0f ms" % (vendor.site.realm, open(out).read().split("<title>")[1].split("</title>")[0],
+                                               1000 * (time.monotonic() - begun)))
+        say("   Every vendor redeems what it sold:")
+        for vendor, had in zip(self.s.vendors, before):
+            stacks.wait_for(lambda v=vendor: v.metrics().get('netpay_unreported{vendor="%s"}' % v.origin) == 0, 30,
+                            "%s has told the broker of the coin" % vendor.origin)
+            if vendor.redeem(check=False)[0] != 0:
+                raise DemoError("%s could not redeem" % vendor.origin)
+            gained = vendor.credit() - had
+            say("     %-22s %s credited" % (vendor.site.realm, money(gained)))
+            if gained != 40000:
+                raise DemoError("%s is credited %d, expected 40000" % (vendor.origin, gained))
+        self.show(self.s.broker.check().encode())
+
     def check_taken(self, units):
         if self.taken() != units:
             raise DemoError("the vendor counts %d units, expected %d" % (self.taken(), units))
@@ -250,16 +304,10 @@ class Walk:
                    summary["pending"]))
         return status
 
-    def credit(self):
-        """What the broker owes the vendor, in micro-units."""
-        rows = [json.loads(line) for line in self.s.broker.admin("vendor", "list", "--json").splitlines()]
-        mine = [r for r in rows if r["origin"] == self.v.origin][0]
-        return sum(int(mine[kind].get("uusd", 0)) for kind in ("pending", "payable"))
-
     def expect_credit(self, amount):
-        say("   the broker's ledger now owes the vendor %s" % money(self.credit()))
-        if self.credit() != amount:
-            raise DemoError("the vendor is credited %d, expected %d" % (self.credit(), amount))
+        say("   the broker's ledger now owes the vendor %s" % money(self.v.credit()))
+        if self.v.credit() != amount:
+            raise DemoError("the vendor is credited %d, expected %d" % (self.v.credit(), amount))
 
     def redemption(self):
         title("6.", "Redemption: the vendor sends its claims to the broker")
@@ -296,6 +344,8 @@ class Walk:
         self.again()
         self.balances()
         self.redemption()
+        if len(self.s.vendors) > 1:
+            self.journey()
 
 
 # --- afterwards ------------------------------------------------------------
@@ -319,6 +369,8 @@ def next_commands(s):
      tail %s
 """ % (v.origin, v.origin, v.origin, s.broker.issuer, s.dir, v.url(PAID[1]), wallet, v.url(PAID[4]), wallet,
        stacks.broker_program(), s.broker.config, v.payment_log))
+    for vendor in s.vendors[1:]:
+        say("   %s: %s/" % (vendor.site.realm, vendor.origin))
 
 
 def write_env(s, name):
@@ -328,8 +380,14 @@ def write_env(s, name):
         "FREE_URL": s.vendor.url(FREE),
         "PAID_URLS": " ".join(s.vendor.url(p) for p in PAID),
         "VOUCHER": s.broker.mint("100.00"),
-        "PIDS": " ".join(str(p.pid) for p in (s.memcached, s.broker, s.vendor)),
+        "PIDS": " ".join(str(p.pid) for p in [s.memcached, s.broker] + s.vendors),
+        "BROKER_PID": str(s.broker.pid),
+        "MEMCACHED_PID": str(s.memcached.pid),
     }
+    for number, vendor in enumerate(s.vendors, 1):
+        values["VENDOR_%d_URL" % number] = vendor.origin
+        values["PAID_%d_URLS" % number] = " ".join(vendor.url(p) for p in PAID)
+        values["VENDOR_%d_PID" % number] = str(vendor.pid)
     fresh = name + ".%d" % os.getpid()
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
         for key, value in values.items():
@@ -355,10 +413,13 @@ def arguments():
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--once", action="store_true", help="walk through, then stop")
     group.add_argument("--env", metavar="FILE", help="write FILE once ready; no walk")
-    parser.add_argument("--port-base", type=int, default=8402, metavar="N", help="ports N, N+1, N+2")
+    parser.add_argument("--port-base", type=int, default=8402, metavar="N", help="ports N, N+1, N+2 …")
+    parser.add_argument("--vendors", type=int, default=1, metavar="N", help="vendors to start, 1 to %d" % MOST_VENDORS)
     chosen = parser.parse_args()
-    if not 1 <= chosen.port_base <= 65533:
-        parser.error("--port-base %d: use 1024 to 65533" % chosen.port_base)
+    if not 1 <= chosen.vendors <= MOST_VENDORS:
+        parser.error("--vendors %d: use 1 to %d" % (chosen.vendors, MOST_VENDORS))
+    if not 1 <= chosen.port_base <= 65534 - chosen.vendors:
+        parser.error("--port-base %d: use 1024 to %d" % (chosen.port_base, 65534 - chosen.vendors))
     return chosen
 
 
@@ -374,11 +435,11 @@ def main():
     signal.signal(signal.SIGHUP, interrupted)
     s = None
     try:
-        check_ports(chosen.port_base)
+        check_ports(chosen.port_base, chosen.vendors)
         place, lock = state_directory()
         if chosen.env and os.path.exists(chosen.env):
             os.unlink(chosen.env)
-        s = start(place, chosen.port_base)
+        s = start(place, chosen.port_base, chosen.vendors)
         if chosen.env:
             write_env(s, os.path.abspath(chosen.env))
             say("ready: %s" % chosen.env)

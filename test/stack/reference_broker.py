@@ -11,7 +11,7 @@ import client
 
 
 class ReferenceBroker:
-    def __init__(self, key, port, issuer=None):
+    def __init__(self, key, port, issuer=None, clock=time.time):
         self.key, self.port = key, port
         self.issuer = issuer or "http://127.0.0.1:%d" % port
         self.custodies = {}  # vendor origin → function(request payload) → (touchstone, custody payload) or None
@@ -20,6 +20,9 @@ class ReferenceBroker:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def date_time_string(self, timestamp=None):
+                return super().date_time_string(clock())  # vendors compare theirs with it
 
             def do_GET(self):
                 if self.path == "/.well-known/netpay":

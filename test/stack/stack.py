@@ -6,6 +6,10 @@
         coin = wallet.buy(n=1000)
         answer = client.pay(stack.vendor.url("/articles/1.html"), coin)
 
+    with Stack(vendors=3, memcached="each") as stack:      # stack.vendors: three httpds, three tills
+        reader = client.Reader(stack.coin(n=1000))
+        reader.read(stack.vendors[1].url("/articles/1.html"))
+
 Pieces can be had singly: Memcached(dir), Broker(dir), Vendor(dir, broker=…).
 The build is found by NETPAY_BUILD (default: the top of the tree). NETPAY_KEEP=1
 keeps the directory. NETPAY_SANITIZE=1 says that the build has sanitizers; then
@@ -81,6 +85,10 @@ def wallet_program():
 
 def redeem_program():
     return program("netpay-redeem", os.path.join(BUILD, "mod_netpay/redeem/netpay-redeem"))
+
+
+def audit_program():
+    return program("netpay-audit", os.path.join(BUILD, "audit/netpay-audit"))
 
 
 def module_file():
@@ -350,6 +358,7 @@ class Broker(Process):
     def __init__(self, directory, port=None, options=None, issuer=None, keys_pem=None):
         super().__init__(directory)
         self.port = port or Ports.take()
+        self.clock = time.time  # what those who call it go by
         self.issuer = issuer or "http://127.0.0.1:%d" % self.port
         # name → value or list of values; None leaves an option out
         self.options = {
@@ -421,7 +430,7 @@ class Broker(Process):
     def enrol(self, origin, key, handoff=None):
         """Registers and approves a vendor; its certificate."""
         wallet = client.Wallet(self.issuer)
-        answer = client.VendorCaller(origin, key, wallet.broker).register(wallet.token, handoff)
+        answer = client.VendorCaller(origin, key, wallet.broker, self.clock).register(wallet.token, handoff)
         if answer.status not in (200, 201, 202):
             raise StackError("the broker refused to register %s: %r" % (origin, answer))
         self.admin("vendor", "approve", origin, "--kid=" + key.kid)
@@ -569,6 +578,14 @@ class Site:
 
     # What tests ask of a vendor -------------------------------------------
 
+    def credit(self, currency="uusd"):
+        """What the broker owes this vendor, pending and payable, in micro-units."""
+        for line in self.broker.admin("vendor", "list", "--json").splitlines():
+            row = json.loads(line)
+            if row["origin"] == self.origin:
+                return sum(int(row[kind].get(currency, 0)) for kind in ("pending", "payable"))
+        return 0
+
     def payments(self):
         """The JSON payment log, one dict a line."""
         if not os.path.exists(self.payment_log):
@@ -588,7 +605,7 @@ class Site:
             return done.returncode, done.stdout, done.stderr
 
     def caller(self):
-        return client.VendorCaller(self.origin, self.key, self.broker.api())
+        return client.VendorCaller(self.origin, self.key, self.broker.api(), self.broker.clock)
 
 
 class Vendor(Process):
@@ -743,30 +760,30 @@ def parse_metrics(text):
 
 
 class Stack:
-    """memcached, broker and a vendor, all ready; or some of them.
+    """memcached, broker and a vendor, or several, all ready; or some of them.
 
-    memcached, broker: False for none, or a running one to share. Everything else goes to Vendor."""
+    memcached, broker: False for none, or a running one to share. memcached="each": every vendor has its own.
+    vendors: how many, each an httpd with its own keys, till and pages; `vendors` lists them, `vendor` is the
+    first. Everything else goes to Vendor."""
 
     def __init__(self, memcached=True, broker=True, vendor=True, broker_options=None, directory=None, start=True,
-                 **vendor_options):
+                 vendors=1, **vendor_options):
         self.own_dir = directory is None
         self.dir = directory or tempfile.mkdtemp(prefix="netpay-test-")
         os.makedirs(self.dir, exist_ok=True)
         os.chmod(self.dir, 0o755)  # httpd's children are another user
         self.started = []
         self.memcached = self.broker = self.vendor = None
+        self.vendors, self.cache_each = [], memcached == "each"
         try:
-            if memcached:
+            if memcached and not self.cache_each:
                 self.memcached = memcached if isinstance(memcached, Memcached) else \
                     self.run(Memcached(os.path.join(self.dir, "memcached")))
             if broker:
                 self.broker = broker if isinstance(broker, Broker) else \
                     self.run(Broker(os.path.join(self.dir, "broker"), options=broker_options))
-            if vendor:
-                self.vendor = Vendor(os.path.join(self.dir, "vendor"), broker=self.broker,
-                                     memcached=self.memcached, **vendor_options)
-                if start:
-                    self.run(self.vendor)
+            for _ in range(vendors if vendor else 0):
+                self.add_vendor(start, **vendor_options)
         except BaseException:
             self.close(check=False)
             raise
@@ -775,6 +792,22 @@ class Stack:
         self.started.append(process)
         process.start()
         return process
+
+    def add_vendor(self, start=True, **options):
+        """One more vendor at this broker: an httpd with keys, till and pages of its own."""
+        number = len(self.vendors) + 1
+        memcached = self.memcached
+        if self.cache_each:
+            memcached = self.run(Memcached(os.path.join(self.dir, "memcached-%d" % number)))
+        options.setdefault("memcached", memcached)
+        options.setdefault("name", "news" if number == 1 else "news%d" % number)
+        vendor = Vendor(os.path.join(self.dir, "vendor" if number == 1 else "vendor-%d" % number),
+                        broker=self.broker, **options)
+        self.vendors.append(vendor)
+        self.vendor = self.vendors[0]
+        if start:
+            self.run(vendor)
+        return vendor
 
     def wallet(self, dollars=None):
         """An account at the broker, topped up."""
@@ -787,6 +820,18 @@ class Stack:
         """A fresh coin bought with a fresh account."""
         dollars = "%d.%06d" % divmod(n * unit, 1000000)
         return self.wallet(dollars).buy(n=n, unit=unit, **more)
+
+    def audit(self, *args, store=None, tills=None):
+        """Runs netpay-audit over the broker's store, while it runs, and every vendor's till, or those given;
+        (exit status, its JSON)."""
+        tills = [v.till for v in self.vendors] if tills is None else tills
+        done = subprocess.run([audit_program(), "--json", "--store", store or self.broker.options["store"],
+                               "--keys", self.broker.options["keys"], *[a for t in tills for a in ("--till", t)], *args],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
+                              env=_sanitizer_env(dict(os.environ), self.dir, False))
+        if done.returncode > 1:
+            raise StackError("netpay-audit: exit %d\n%s%s" % (done.returncode, done.stdout, done.stderr))
+        return done.returncode, json.loads(done.stdout)
 
     def netpay(self, *args, store=None, check=True, stdin=None, timeout=60):
         """Runs the wallet program; the CompletedProcess (stdout, stderr as bytes)."""

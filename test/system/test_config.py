@@ -2,9 +2,11 @@
 
 import os
 import re
+import time
 
 import pytest
 
+import client
 import stack as stacks
 
 # directives (at the vhost unless `gate` says otherwise), and what the message must speak of
@@ -38,6 +40,11 @@ SERVER = [
     ("NetPayMemcachedPrefix \"a b\"", r"prefix|blank|character"),
     ("NetPayBrokerTimeout 1000", r"argument|two|call"),
     ("NetPayBrokerTimeout 0 0", r"millisecond|1"),
+    ("NetPayUnconfirmed", r"argument"),
+    ("NetPayUnconfirmed ten", r"pages.*0 to 1000000"),
+    ("NetPayUnconfirmed -1", r"pages.*0 to 1000000"),
+    ("NetPayUnconfirmed 1000001", r"pages.*0 to 1000000"),
+    ("NetPayPrivatePeers perhaps", r"(?i)on or off|on.*off"),
     ("NetPayLog /nonexistent/dir/payments.log", r"/nonexistent/dir"),
 ]
 GATE = [
@@ -162,6 +169,29 @@ def test_one_vendor_one_till(sample, change, expected):
         f.write(text + change(host))
     status, said = sample.test_config(path)
     assert status != 0 and re.search(expected, said), said
+
+
+def test_certificates_that_will_not_do_are_told(sample, shared):
+    """What only keeps coins from travelling does not keep the server from starting, but is said."""
+    now = int(time.time())
+    good = client.peek(open(sample.certificate_file).read().strip())
+    for change, expected in (({"exp": now - 10}, r"expired"), ({"exp": now + 3 * 86400 + 100}, r"expires in 3 days"),
+                             ({"iss": "https://other.example"}, r"which no NetPayBroker names"),
+                             ({"handoff": sample.origin + "/elsewhere"}, r"/elsewhere.*/\.well-known/netpay/handoff"),
+                             ({}, None)):
+        path = os.path.join(sample.dir, "told.jwt")
+        with open(path, "w") as f:
+            f.write(client.Key().sign("netpay-vendor+jwt", dict(good, **change)) + "\n")
+        text = re.sub(r"NetPayVendorCertificate .*", "NetPayVendorCertificate " + path, open(sample.config).read())
+        config = os.path.join(sample.dir, "told.conf")
+        with open(config, "w") as f:
+            f.write(text)
+        status, said = sample.test_config(config)
+        assert status == 0, said
+        if expected:
+            assert re.search(expected, said) and path in said, said
+        else:
+            assert "NetPayVendorCertificate" not in said, said
 
 
 def test_require_netpay_takes_no_arguments_unknown_to_it(sample):

@@ -38,7 +38,8 @@ def test_what_lands_where(root):
     assert "etc/apache2/mods-available/netpay.conf" in files
     assert "usr/lib/apache2/modules/mod_netpay.so" in files
     assert not [f for f in files if f.endswith((".la", ".a"))]
-    for expected in ("bin/netpay", "sbin/netpay-brokerd", "sbin/netpay-redeem", "share/man/man1/netpay.1",
+    for expected in ("bin/netpay", "sbin/netpay-brokerd", "sbin/netpay-redeem", "sbin/netpay-audit",
+                     "share/man/man8/netpay-audit.8", "share/man/man1/netpay.1",
                      "share/man/man1/netpay-redeem.1", "share/man/man8/netpay-brokerd.8", "etc/netpay/broker.conf",
                      "lib/systemd/system/netpay-brokerd.service", "lib/systemd/system/netpay-redeem.service",
                      "lib/systemd/system/netpay-redeem.timer"):

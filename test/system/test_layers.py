@@ -37,11 +37,12 @@ def test_core_includes_neither_httpd_nor_a_socket():
 
 
 @pytest.mark.parametrize("room, allowed", [
-    ("broker", ("broker/", "core/")), ("wallet", ("wallet/", "core/")), ("mod_netpay", ("mod_netpay/", "core/"))])
-def test_rooms_stand_on_core_only(room, allowed):
+    ("world", ("world/", "core/")), ("broker", ("broker/", "world/", "core/")), ("wallet", ("wallet/", "core/")),
+    ("mod_netpay", ("mod_netpay/", "world/", "core/")), ("audit", ("audit/", "mod_netpay/till/", "world/", "core/"))])
+def test_rooms_stand_on_what_is_below_them(room, allowed):
     for path in sources(room):
         for name in includes(path):
-            if name.split("/")[0] in ("core", "broker", "wallet", "mod_netpay"):
+            if name.split("/")[0] in ("core", "world", "broker", "wallet", "mod_netpay", "audit"):
                 assert name.startswith(allowed), "%s includes %s" % (path, name)
 
 
@@ -99,7 +100,7 @@ def test_annotated_configuration_is_accepted(tmp_path):
 
 def test_every_man_page_is_well_formed():
     pages = [os.path.join(TOP, "doc/man", n) for n in sorted(os.listdir(os.path.join(TOP, "doc/man")))]
-    assert {os.path.basename(p) for p in pages} >= {"netpay.1", "netpay-redeem.1", "netpay-brokerd.8"}
+    assert {os.path.basename(p) for p in pages} >= {"netpay.1", "netpay-redeem.1", "netpay-brokerd.8", "netpay-audit.8"}
     for page in pages:
         done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", page], stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True, env=dict(os.environ, LC_ALL="C.UTF-8", MANWIDTH="80"))
@@ -108,7 +109,7 @@ def test_every_man_page_is_well_formed():
 
 def test_every_option_is_in_its_manual():
     for program, page in ((stacks.wallet_program(), "netpay.1"), (stacks.broker_program(), "netpay-brokerd.8"),
-                          (stacks.redeem_program(), "netpay-redeem.1")):
+                          (stacks.redeem_program(), "netpay-redeem.1"), (stacks.audit_program(), "netpay-audit.8")):
         done = subprocess.run([program, "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0 and len(done.stdout) > 100, program
         manual = open(os.path.join(TOP, "doc/man", page)).read().replace("\\-", "-")
@@ -119,7 +120,7 @@ def test_every_option_is_in_its_manual():
 
 
 def test_no_leftovers():
-    for path in sources("core", "mod_netpay", "broker", "wallet", "test", ends=(".h", ".cc", ".py", ".inc", ".sh")):
+    for path in sources("core", "world", "mod_netpay", "broker", "wallet", "audit", "test", ends=(".h", ".cc", ".py", ".inc", ".sh")):
         if "node_modules" in path or path == os.path.abspath(__file__):
             continue
         text = open(path).read()

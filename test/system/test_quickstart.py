@@ -17,18 +17,18 @@ DEMO = [sys.executable, "-B", os.path.join(stacks.TOP, "test", "stack", "demo.py
 TIMEOUT_S = 300 if stacks.SANITIZE else 120
 
 
-def free_base():
-    """Three ports in a row that are free now."""
+def free_base(count=3):
+    """So many ports in a row that are free now."""
     for _ in range(200):
         base = stacks.Ports.take()
         try:
-            for port in (base, base + 1, base + 2):
+            for port in range(base, base + count):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
             return base
         except OSError:
             continue
-    raise AssertionError("no three free ports in a row")
+    raise AssertionError("no %d free ports in a row" % count)
 
 
 def run(*args, **more):
@@ -47,6 +47,16 @@ def test_once_and_once_more():
                          "owes the vendor $0.0900", "credited nothing more", "every invariant holds"):
             assert expected in said, "%r is missing in:\n%s" % (expected, said)
     assert not re.search(r"(?i)traceback|exception", said)
+
+
+def test_the_coin_goes_from_vendor_to_vendor():
+    child = run("--once", "--vendors", "3", "--port-base", str(free_base(5)))
+    said, _ = child.communicate(timeout=TIMEOUT_S)
+    assert child.returncode == 0, said
+    for expected in ("owes the vendor $0.0900", "The same coin at 2 other vendors", "The Valley Courier",
+                     "The Lakeside Gazette", "$0.0400 credited", "every invariant holds"):
+        assert expected in said, "%r is missing in:\n%s" % (expected, said)
+    assert said.count("$0.0400 credited") == 3
 
 
 def parse(name):
@@ -88,6 +98,40 @@ def test_env_file(tmp_path, sig):
             child.kill()
 
 
+def test_env_file_of_several_vendors(tmp_path):
+    name = str(tmp_path / "stack.env")
+    child = run("--env", name, "--vendors", "3", "--port-base", str(free_base(5)))
+    try:
+        stacks.wait_for(lambda: os.path.exists(name) or child.poll() is not None, TIMEOUT_S, "the env file")
+        assert child.poll() is None, child.stdout.read()
+        env = parse(name)
+        numbered = ["VENDOR_%d_URL", "PAID_%d_URLS", "VENDOR_%d_PID"]
+        assert set(env) == {"BROKER_URL", "VENDOR_URL", "FREE_URL", "PAID_URLS", "VOUCHER", "PIDS", "BROKER_PID",
+                            "MEMCACHED_PID"} | {key % n for key in numbered for n in (1, 2, 3)}
+        assert env["VENDOR_1_URL"] == env["VENDOR_URL"] and env["PAID_1_URLS"] == env["PAID_URLS"]
+        pids = [env["MEMCACHED_PID"], env["BROKER_PID"]] + [env["VENDOR_%d_PID" % n] for n in (1, 2, 3)]
+        assert env["PIDS"].split() == pids and len(set(pids)) == 5
+        for pid, program in zip(pids, ("memcached", "netpay-brokerd", "apache2", "apache2", "apache2")):
+            assert program in open("/proc/%s/cmdline" % pid).read()
+        wallet = client.Wallet(env["BROKER_URL"])
+        wallet.topup(env["VOUCHER"])
+        reader = client.Reader(wallet.buy(n=1000))
+        for round_ in range(2):
+            for number in (1, 2, 3):
+                urls = env["PAID_%d_URLS" % number].split()
+                assert len(urls) >= 3 and all(u.startswith(env["VENDOR_%d_URL" % number] + "/") for u in urls)
+                assert reader.read(urls[round_], tries=50).status == 200
+        os.kill(int(env["VENDOR_2_PID"]), signal.SIGTERM)  # one's end is not the others'
+        stacks.wait_for(lambda: gone([int(env["VENDOR_2_PID"])]), 20, "vendor 2 has ended")
+        assert client.http_request("GET", env["PAID_3_URLS"].split()[0]).status == 402
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(30) == 0
+        stacks.wait_for(lambda: gone([int(p) for p in pids]), 5, "every server has ended")
+    finally:
+        if child.poll() is None:
+            child.kill()
+
+
 def test_taken_port_is_named():
     base = free_base()
     with socket.socket() as squatter:
@@ -100,8 +144,16 @@ def test_taken_port_is_named():
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("arguments", [["--vendors", "0"], ["--vendors", "many"], ["--vendors", "99"],
+                                       ["--port-base", "65534"]])
+def test_numbers_that_do_not_do(arguments):
+    said, _ = run("--once", *arguments).communicate(timeout=30)
+    assert arguments[0] in said and "Traceback" not in said, said
+
+
 @pytest.mark.parametrize("arguments, expected", [
-    (["--help"], "--port-base"), (["--colour"], "--colour"), (["--env"], "--env"), (["--port-base"], "--port-base")])
+    (["--help"], "--port-base"), (["--colour"], "--colour"), (["--env"], "--env"), (["--port-base"], "--port-base"),
+    (["--vendors"], "--vendors")])
 def test_options(arguments, expected):
     done = subprocess.run([os.path.join(stacks.TOP, "quickstart"), *arguments], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)

@@ -3,7 +3,6 @@
 The server's clock is set by libfaketime to the vectors' own times."""
 
 import datetime
-import glob
 import json
 import os
 import time
@@ -13,35 +12,13 @@ import pytest
 import client
 import reference_broker
 import stack as stacks
+from clock import Clock
 
 VECTORS = os.path.join(stacks.TOP, "test", "vectors")
-FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketime.so.1") + [None])[0]
 
 
 def vectors(name):
     return json.load(open(os.path.join(VECTORS, name)))
-
-
-class Clock:
-    """The clock of one server: set() makes it show a time, from which it goes on."""
-
-    def __init__(self, directory):
-        assert FAKETIME, "libfaketime.so.1 is not installed (Debian package libfaketime)"
-        self.file = os.path.join(directory, "clock")
-        self.set(time.time())
-
-    @property
-    def env(self):
-        return {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": self.file, "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_FMT": "%s"}
-
-    def set(self, when):
-        """Shows `when` and a tenth of a second, so that what follows at once falls into that second."""
-        fresh = self.file + ".new"
-        with open(fresh, "w") as f:
-            f.write("%+.3f" % (when + 0.1 - time.time()))
-        os.chmod(fresh, 0o644)
-        os.replace(fresh, self.file)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +155,7 @@ def machine(directory):
     os.makedirs(place)
     os.chmod(place, 0o755)
     clock = Clock(place)
-    broker = reference_broker.ReferenceBroker(key, stacks.Ports.take())
+    broker = reference_broker.ReferenceBroker(key, stacks.Ports.take(), clock=clock.now)
     chain_of = vectors("payword.json")["chains"][1]
     chain = client.Chain(chain_of["n"], client.unb64u(chain_of["salt"]), client.unb64u(chain_of["seed"]))
     assert client.b64u(chain.root) == SPEND["root"]

@@ -453,6 +453,15 @@ def test_usage_and_help(stack, wallet):
     assert wallet.run("nonsense", check=False).returncode == 2
 
 
+def test_a_coin_may_begin_with_a_hyphen(stack, wallet):
+    coin = "-" + "a" * 20 + "A"
+    for words in (["return", coin], ["return", "--json", coin], ["return", coin, "--json"], ["return", "--", coin],
+                  ["write-off", coin, "--yes"]):
+        done = wallet.run(*words, check=False)
+        assert b"no such coin" in done.stderr, (words, done)
+    assert b"unknown option" in wallet.run("return", "-unknown", check=False).stderr
+
+
 def test_return(stack, wallet):
     coin = wallet.coin()
     done = wallet.json("return", coin["coin"])
