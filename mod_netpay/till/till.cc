@@ -57,12 +57,16 @@ void regain(SpendState& s, const Coin& coin) {
 
 // Units sold before the custody that begins at coin.start stay claimable, by
 // themselves: the broker judges every claim as a whole, and may not credit
-// what was sold in the epoch before.
+// what was sold in the epoch before, nor what is sold from now on if it decides
+// against this custody.
 void keep_owed(Papers& p, const SpendState& s, const Coin& coin) {
-    if (coin.start <= p.claimed) return;
-    const auto sold = std::min(s.spent, coin.start);
-    if (p.claimed < sold) p.owed.push_back({p.claimed, sold, walk_down(s.salt, s.revealed, s.word, sold)});
-    p.claimed = coin.start;
+    const auto owe = [&](std::uint32_t to) {
+        if (p.claimed < to) p.owed.push_back({p.claimed, to, walk_down(s.salt, s.revealed, s.word, to)});
+    };
+    owe(std::min(s.spent, coin.start));
+    p.claimed = std::max(p.claimed, coin.start);
+    owe(s.spent);
+    p.claimed = std::max(p.claimed, s.spent);
 }
 
 // The earliest epoch by which a coin can come back after one that turns out void.

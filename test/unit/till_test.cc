@@ -225,6 +225,7 @@ class TillTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(unconfirmed_pages_of_several);
     CPPUNIT_TEST(unconfirmed_is_not_handed_over);
     CPPUNIT_TEST(dropped);
+    CPPUNIT_TEST(taken_over_below_what_was_sold);
     CPPUNIT_TEST(void_epochs_bar_no_true_one);
     CPPUNIT_TEST(settled_after_take);
     CPPUNIT_TEST(claims_around_a_hand_over);
@@ -1503,11 +1504,26 @@ private:
         // The next custody begins below what was sold in the one that was void: s stays.
         CPPUNIT_ASSERT(*t->take(m.coin(3, 12)) && pay(*t, m, 17));
         e = *t->find(m.tag);
-        CPPUNIT_ASSERT(e.standing == Standing::held && e.state.spent == 17 && e.claimed == 12);
-        CPPUNIT_ASSERT(e.owed.size() == 1 && e.owed[0].from == 10 && e.owed[0].to == 12 && e.owed[0].word == m.chain.at(12));
+        CPPUNIT_ASSERT(e.standing == Standing::held && e.state.spent == 17 && e.claimed == 16);
+        CPPUNIT_ASSERT(e.owed.size() == 2 && e.owed[0].from == 10 && e.owed[0].to == 12 && e.owed[0].word == m.chain.at(12));
+        CPPUNIT_ASSERT(e.owed[1].from == 12 && e.owed[1].to == 16 && e.owed[1].word == m.chain.at(16));
         // What was given to somebody stays given.
         CPPUNIT_ASSERT(hand_over(*t, m, 3).result == Handover::given && *t->drop(m.tag, 3));
         CPPUNIT_ASSERT(hand_over(*t, m, 3).result == Handover::given);
+    }
+
+    // Taken over at an index lower than the one it was let go at, in custody
+    // that may be void: what was sold before is claimed apart from what is sold then.
+    void taken_over_below_what_was_sold() {
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(*t->take(m.coin(1, 0)) && pay(*t, m, 9, 9));
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::given);
+        CPPUNIT_ASSERT(t->take(unconfirmed(m, 3, 4, 9)).ok() && pay(*t, m, 10));
+        CPPUNIT_ASSERT(*t->drop(m.tag, 3));
+        const auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.claimed == 9 && e.state.spent == 10 && e.owed.size() == 2);
+        CPPUNIT_ASSERT(e.owed[0].to == 4 && e.owed[1].from == 4 && e.owed[1].to == 9 && e.owed[1].word == m.chain.at(9));
     }
 
     // A vendor that never held the coin signs an index for an epoch far ahead.
