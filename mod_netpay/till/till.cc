@@ -69,12 +69,6 @@ void keep_owed(Papers& p, const SpendState& s, const Coin& coin) {
     p.claimed = std::max(p.claimed, s.spent);
 }
 
-// Whether the custody that is known is unconfirmed and came by the same index.
-bool founded_by(const Coin& known, const Coin& coin) {
-    if (!known.custody.empty() || known.indices.empty() != coin.indices.empty()) return false;
-    return known.indices.empty() || known.indices.back() == coin.indices.back();
-}
-
 // The earliest epoch by which a coin can come back after one that turns out void.
 std::uint64_t floor_after(const Papers& p) {
     switch (p.standing) {
@@ -508,9 +502,6 @@ Result<bool> MappedTill::take(const Coin& coin) {
     }
     if (coin.epoch < papers.coin.epoch) return false;
     if (coin.epoch > papers.coin.epoch) return begin_custody(coin, &papers, *now, *slot);
-    // A signed index founds a custody once. It renews none: else whoever signs
-    // one for an epoch that was held here long ago could make it last.
-    if (coin.custody.empty() && !founded_by(papers.coin, coin)) return false;
     return renew(coin, papers, *now, *slot);
 }
 
