@@ -45,7 +45,7 @@ public:
           reversals_(desk.db.prepare("SELECT epoch, lo, hi, signed_index FROM reversals WHERE coin = ? ORDER BY id")),
           compensations_(desk.db.prepare("SELECT vendor, culprit, lo, hi, payword, cur, due, paid FROM compensations "
                                          "WHERE coin = ? ORDER BY id")),
-          disputes_(desk.db.prepare("SELECT vendor, lo, hi, reason, against FROM disputes WHERE coin = ? ORDER BY id")),
+          disputes_(desk.db.prepare("SELECT vendor, lo, hi, reason, against FROM disputes WHERE coin = ? AND credited = 0 ORDER BY id")),
           frauds_(desk.db.prepare("SELECT vendor, epoch, kind, first, second FROM frauds WHERE coin = ? AND cleared = 0 "
                                   "ORDER BY id")),
           receivers_(desk.db.prepare("SELECT vendor, culprit, signed_index, lo FROM receivers WHERE coin = ?")) {}

@@ -134,7 +134,7 @@ private:
         if (m.kind == "topup") return debit ? a == "vouchers:outstanding" : a == owner_;
         if (m.kind == "coin") return debit ? a == owner_ : a == "coins:outstanding";
         if (m.kind == "refund") return debit ? a == "coins:outstanding" : a == owner_;
-        if (m.kind == "redemption") return debit ? a == "coins:outstanding" : of_reference;
+        if (m.kind == "redemption" || m.kind == "late-credit") return debit ? a == "coins:outstanding" : of_reference;
         if (m.kind == "settlement") return of_reference && (debit ? ends(a, ":pending") : pays_out(a));
         if (m.kind == "payout") return debit ? of_reference && ends(a, ":payable") : a == "cash";
         if (m.kind == "reversal") return debit ? !whose.empty() : a == "coins:outstanding";
@@ -194,6 +194,12 @@ const Rule rules[] = {
      "SELECT substr(b.reference, 1, instr(b.reference, ' ') - 1), '', b.total, 0, '' FROM by_kind b WHERE b.kind = 'compensation' "
      "AND NOT EXISTS (SELECT 1 FROM compensations m JOIN coins c ON c.id = m.coin WHERE c.coin || ' ' || m.id = b.reference)",
      "A compensation over coin @ was paid over # by the ledger, and no record says so."},
+    {"late-credit-movement",
+     "SELECT '', q.reference, SUM(q.booked), SUM(q.worth), q.cur FROM (SELECT reference, cur, total AS booked, 0 AS worth FROM movements "
+     "WHERE kind = 'late-credit' UNION ALL SELECT v.origin || ' ' || d.batch, c.cur, 0, (d.hi - d.lo) * c.unit FROM disputes d "
+     "JOIN vendors v ON v.id = d.vendor JOIN coins c ON c.id = d.coin WHERE d.credited = 1) q GROUP BY q.reference, q.cur "
+     "HAVING SUM(q.booked) <> SUM(q.worth)",
+     "Rejected claims of batch @ were credited later over $ by the records and # by the ledger."},
     {"vouchers-sold",
      "SELECT '', q.cur || ' vouchers', q.booked, q.minted, q.cur FROM (SELECT cur, SUM(booked) AS booked, SUM(minted) AS minted FROM "
      "(SELECT cur, total AS booked, 0 AS minted FROM movements WHERE kind = 'vouchers' UNION ALL "

@@ -131,7 +131,7 @@ Objects disputes_of(Sql& sql, Int coin) {
     const auto rows = all<std::string, Int, Int, std::string, std::string>(
         sql,
         "SELECT v.origin, d.lo, d.hi, d.reason, COALESCE(w.origin, '') FROM disputes d JOIN vendors v ON v.id = d.vendor "
-        "LEFT JOIN vendors w ON w.id = d.against WHERE d.coin = :c ORDER BY d.id",
+        "LEFT JOIN vendors w ON w.id = d.against WHERE d.coin = :c AND d.credited = 0 ORDER BY d.id",
         coin);
     for (const auto& [vendor, from, to, reason, against] : rows)
         list.push_back(json::Object()

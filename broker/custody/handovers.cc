@@ -6,6 +6,7 @@
 #include "broker/custody/frauds.h"
 #include "broker/custody/leases.h"
 #include "broker/custody/reversals.h"
+#include "broker/redeem/crediting.h"
 #include "broker/vendors/vendors.h"
 #include "core/payword.h"
 
@@ -119,6 +120,7 @@ private:
         const auto next = epoch_at(sql_, coin_.id, number_ + 1).value();
         if (passed_on)
             if (auto done = close_by(*receiver_, next, *passed_on); !done) return done.refusal();
+        if (auto late = redeem::credit_late(sql_, coin_.id, *receiver_, now_); !late) return late.refusal();
         return granted(next);
     }
 

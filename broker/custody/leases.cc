@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker/redeem/crediting.h"
 #include "core/index.h"
 #include "core/payword.h"
 
@@ -56,7 +57,10 @@ Outcome<Acquired> next_epoch(Context& context, Sql& sql, const vendors::Vendor& 
         if (auto closed = close(sql, c, *last, now); !closed) return closed.refusal();
     keep(sql, c, shown);
     const Beginning b{last ? last->epoch + 1 : 1, known_mark(c, last), lease_end(context, c, now), {}};
-    return Acquired(Granted{c.touchstone, begin_epoch(context, sql, vendor, c, b, now)});
+    auto custody = begin_epoch(context, sql, vendor, c, b, now);
+    // It may have sold above that index before, by the word of somebody whom the broker could not believe then.
+    if (auto late = redeem::credit_late(sql, c.id, vendor, now); !late) return late.refusal();
+    return Acquired(Granted{c.touchstone, std::move(custody)});
 }
 
 // The start of an epoch as its first custody named it.

@@ -131,7 +131,7 @@ void check_currency(Sql& sql, const std::string& cur, const LedgerTotals& t, std
         faults.push_back(cur + ": issued " + text(s(t.issued)) + " is not spent " + text(s(t.spent)) + " + unspent " +
                          text(s(t.unspent)) + " + refunded " + text(s(t.refunded)));
     expect(cur + ": coins sold", s(t.issued), booked(sql, "coin", cur), faults);
-    expect(cur + ": units credited", s(t.spent), booked(sql, "redemption", cur) - booked(sql, "reversal", cur), faults);
+    expect(cur + ": units credited", s(t.spent), booked(sql, "redemption", cur) + booked(sql, "late-credit", cur) - booked(sql, "reversal", cur), faults);
     expect(cur + ": credits taken back",
            number(sql,
                   "SELECT COALESCE(SUM(c.unit * (r.hi - r.lo)), 0) FROM reversals r JOIN coins c ON c.id = r.coin "

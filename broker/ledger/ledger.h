@@ -49,6 +49,7 @@ struct Posting {
 
 struct Movement {
     // "vouchers", "topup", "coin", "redemption", "settlement", "refund", "payout";
+    // "late-credit": a redemption that was rejected before its epoch was known;
     // "reversal": credits taken back, from a vendor to coins:outstanding;
     // "compensation": from a culprit's payable or owes to a receiver.
     std::string_view kind;

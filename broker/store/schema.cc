@@ -308,6 +308,7 @@ const Step version_2 = {
         CHECK (lo < hi)))",
 
     // Claims that verify by their hashes and lost to another vendor's range. against: 0 for nobody's.
+    // credited: they lie in an epoch of their vendor's that the broker heard of later.
     R"(CREATE TABLE disputes (
         id INTEGER PRIMARY KEY,
         coin BIGINT NOT NULL REFERENCES coins(id),
@@ -318,6 +319,7 @@ const Step version_2 = {
         reason TEXT NOT NULL,
         against BIGINT NOT NULL DEFAULT 0,
         batch TEXT NOT NULL,
+        credited INTEGER NOT NULL DEFAULT 0 CHECK (credited IN (0, 1)),
         at BIGINT NOT NULL,
         UNIQUE (coin, vendor, lo, hi)))",
 

@@ -69,6 +69,12 @@ void keep_owed(Papers& p, const SpendState& s, const Coin& coin) {
     p.claimed = std::max(p.claimed, s.spent);
 }
 
+// Whether both came by the same index.
+bool same_index(const Coin& a, const Coin& b) {
+    if (a.indices.empty() || b.indices.empty()) return a.indices.empty() && b.indices.empty();
+    return a.indices.back() == b.indices.back();
+}
+
 // The earliest epoch by which a coin can come back after one that turns out void.
 std::uint64_t floor_after(const Papers& p) {
     switch (p.standing) {
@@ -502,6 +508,12 @@ Result<bool> MappedTill::take(const Coin& coin) {
     }
     if (coin.epoch < papers.coin.epoch) return false;
     if (coin.epoch > papers.coin.epoch) return begin_custody(coin, &papers, *now, *slot);
+    if (coin.custody.empty()) {
+        // A signed index founds a custody and renews none: else whoever signs
+        // one for an epoch that was held here long ago could make it last.
+        if (!papers.unconfirmed()) return papers.standing == Standing::held;
+        if (!same_index(papers.coin, coin)) return false;
+    }
     return renew(coin, papers, *now, *slot);
 }
 

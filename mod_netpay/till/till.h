@@ -150,9 +150,11 @@ public:
     // falls: state is kept where the till knows a higher one, and what was sold
     // in an earlier epoch is owed. With a custody of the broker it is confirmed,
     // and its indices are shown no more; the same unconfirmed custody again
-    // gives no more pages, nor does another after it. Durable, synced to disk when it returns. False: it is
-    // not held: an epoch older than the one known (nothing changed), or one that
-    // was handed over (at most confirmed). After a dropped one any epoch will do
+    // gives no more pages, nor does another after it. An index changes nothing
+    // in an epoch that is confirmed, or that came by another index. Durable,
+    // synced to disk when it returns. False: it is not held by this: an epoch
+    // older than the one known, or by another index (nothing changed), or one
+    // that was handed over (at most confirmed). After a dropped one any epoch will do
     // that is not older than what was held before it, by another index than the
     // one that was refused: what a void index says of epochs counts for nothing.
     // Errors: what the disk said; mismatch if the terms are not those known.

@@ -303,6 +303,20 @@ void Customer::read() {
     pay(c, choose_vendor(c));
 }
 
+Customer::LastSpent Customer::last_spent() {
+    if (coins_.empty()) return {};
+    const auto& c = stage_.dice.pick(coins_);
+    for (auto& shop : market_.shops)
+        if (shop->origin() == c.holder && shop->up()) return {c.truth, shop.get()};
+    return {};
+}
+
+void Customer::move_on(const LastSpent& from) {
+    auto* c = find(from.coin->name);
+    const auto& to = stage_.dice.pick(market_.shops);
+    if (c && to.get() != from.shop) pay(*c, to->origin());
+}
+
 void Customer::cheat() {
     if (honest_ || coins_.empty()) return read();
     auto& c = stage_.dice.pick(coins_);

@@ -32,6 +32,14 @@ public:
     // A page at some vendor, mostly at the one she read last.
     void read();
     void give_back();
+    // Where one of her coins was spent last, if a vendor without fault holds it; null: no such coin.
+    struct LastSpent {
+        CoinTruth* coin = nullptr;
+        Shop* shop = nullptr;
+    };
+    LastSpent last_spent();
+    // That coin once more, at another vendor.
+    void move_on(const LastSpent& from);
     // Her dishonest side; an honest one reads instead.
     void cheat();
     // Payments whose page was long in coming.

@@ -82,7 +82,7 @@ void Simulation::open_market() {
 void Simulation::pass_time() {
     auto& dice = stage_.dice;
     const auto luck = dice.below(10000);
-    if (luck < 4) stage_.now += dice.between(1200, 4 * 3600);
+    if (luck < 3) stage_.now += dice.between(1200, 4 * 3600);
     else if (luck < 200) stage_.now += dice.between(20, 200);
     else if (luck < 4000) stage_.now += dice.between(1, 6);
     office_->catch_up();
@@ -133,6 +133,21 @@ void Simulation::disturb() {
     }
 }
 
+// The holder's clock is slow, as far as it may be: by the true time the lease
+// is over, by its own it still sells. The customer goes elsewhere just now.
+void Simulation::end_a_lease(Customer& customer) {
+    const auto at = customer.last_spent();
+    const auto e = at.shop ? at.shop->entry(at.coin->tag) : std::nullopt;
+    if (!e || e->standing != till::Standing::held || e->coin.lease <= stage_.now) return;
+    at.shop->skew_s = -60;
+    stage_.now = e->coin.lease + stage_.dice.between(2, 60);
+    office_->catch_up();
+    // What keeps her from asking the holder itself: it does not answer the others.
+    for (auto& shop : market_.shops)
+        if (shop.get() != at.shop) network_.cut(at.shop->origin(), shop->origin(), stage_.now + 30);
+    for (int tries = 0; tries < 3; ++tries) customer.move_on(at);
+}
+
 void Simulation::mind_the_shop(Shop& shop) {
     const auto i = static_cast<std::size_t>(shop.number());
     if (!shop.up() || (!shop.urgent && stage_.now < next_housekeeping_[i])) return;
@@ -156,7 +171,7 @@ void Simulation::step() {
     restart_whoever_is_due();
     auto& dice = stage_.dice;
     auto& customer = *dice.pick(customers_);
-    switch (dice.weighted({700, 60, 25, 4, 40, 40, 70, 30, 4})) {
+    switch (dice.weighted({7000, 600, 250, 40, 400, 400, 700, 300, 40, 5})) {
         case 0: customer.read(); break;
         case 1: customer.cheat(); break;
         case 2: customer.buy(); break;
@@ -168,7 +183,8 @@ void Simulation::step() {
             if (market_.mallories.back()->suspended && dice.one_in(30)) replace_mallory();
             else scheme(*dice.pick(market_.mallories));
             break;
-        default: disturb(); break;
+        case 8: disturb(); break;
+        default: end_a_lease(customer); break;
     }
     for (auto& shop : market_.shops) {
         if (!shop->up()) continue;

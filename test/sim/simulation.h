@@ -41,6 +41,7 @@ private:
     void step();
     void pass_time();
     void disturb();
+    void end_a_lease(Customer& customer);
     void restart_whoever_is_due();
     void restart(Shop& shop);
     void mind_the_shop(Shop& shop);

@@ -156,9 +156,12 @@ def _stop_all():
 
 
 def _sanitizer_env(env, directory, preload):
+    """preload: for programs that only load our code. Where another library is preloaded, the sanitizers'
+    must stand before it in any case."""
     if not SANITIZE:
         return env
     env = dict(env)
+    preload = preload or env.get("LD_PRELOAD")
     place = os.path.join(directory, "sanitizer")
     if not os.path.isdir(place):
         os.makedirs(place)

@@ -14,6 +14,8 @@ class BrokerTravelTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST_SUITE(BrokerTravelTest);
     CPPUNIT_TEST(moves_at_its_index);
     CPPUNIT_TEST(claims_end_at_the_index);
+    CPPUNIT_TEST(claimed_before_the_index_was_known);
+    CPPUNIT_TEST(claimed_before_it_was_acquired);
     CPPUNIT_TEST(same_again_gets_the_same);
     CPPUNIT_TEST(several_at_once);
     CPPUNIT_TEST(first_of_a_list_is_known_already);
@@ -100,6 +102,36 @@ public:
         CPPUNIT_ASSERT_EQUAL(std::string(), s.reason(s.b, 30, 35));
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{30000}, s.w.ledger("vendor:" + news + ":payable"));
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{5000}, s.w.ledger("vendor:" + blog + ":pending"));
+        s.w.assert_sound();
+    }
+
+    // The one before the vendor kept the index to itself by which it had got the coin.
+    void claimed_before_the_index_was_known() {
+        Scene s;
+        const auto ab = s.index(s.a, s.b, 1, 30), bc = s.index(s.b, s.c, 2, 40);
+        CPPUNIT_ASSERT_EQUAL(409, s.w.transfer(s.c, s.coin, {bc}).status);
+        CPPUNIT_ASSERT_EQUAL(std::string("not-held"), s.reason(s.c, 40, 43));
+        CPPUNIT_ASSERT_EQUAL(std::string("not-held"), s.reason(s.c, 39, 44));  // never its own
+        assert_ok(s.w.transfer(s.c, s.coin, {ab, bc}));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{3000}, s.w.ledger("vendor:" + mags + ":pending"));
+        assert_ok(s.w.transfer(s.c, s.coin, {ab, bc}));
+        CPPUNIT_ASSERT_EQUAL(std::string("overlap"), s.reason(s.c, 42, 45));
+        CPPUNIT_ASSERT_EQUAL(std::string(), s.reason(s.c, 43, 45));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{5000}, s.w.ledger("vendor:" + mags + ":pending"));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, s.w.count("SELECT COUNT(*) FROM disputes WHERE credited = 1"));
+        s.w.assert_sound();
+    }
+
+    // The same, but the broker hears of the index from others, and the vendor asks for the coin anew.
+    void claimed_before_it_was_acquired() {
+        Scene s;
+        const auto ab = s.index(s.a, s.b, 1, 30), bc = s.index(s.b, s.c, 2, 40);
+        CPPUNIT_ASSERT_EQUAL(409, s.w.transfer(s.c, s.coin, {bc}).status);
+        CPPUNIT_ASSERT_EQUAL(std::string("not-held"), s.reason(s.c, 40, 43));
+        (void)s.w.transfer(s.b, s.coin, {ab});
+        CPPUNIT_ASSERT_EQUAL(std::uint32_t{40}, s.w.custody_of(s.w.acquire(s.c, s.coin, 44)).index);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{3000}, s.w.ledger("vendor:" + mags + ":pending"));
+        CPPUNIT_ASSERT_EQUAL(std::string(), s.reason(s.c, 43, 45));
         s.w.assert_sound();
     }
 

@@ -226,6 +226,7 @@ class TillTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(unconfirmed_is_not_handed_over);
     CPPUNIT_TEST(dropped);
     CPPUNIT_TEST(taken_over_below_what_was_sold);
+    CPPUNIT_TEST(an_index_renews_no_custody);
     CPPUNIT_TEST(void_epochs_bar_no_true_one);
     CPPUNIT_TEST(settled_after_take);
     CPPUNIT_TEST(claims_around_a_hand_over);
@@ -1524,6 +1525,26 @@ private:
         const auto e = *t->find(m.tag);
         CPPUNIT_ASSERT(e.claimed == 9 && e.state.spent == 10 && e.owed.size() == 2);
         CPPUNIT_ASSERT(e.owed[0].to == 4 && e.owed[1].from == 4 && e.owed[1].to == 9 && e.owed[1].word == m.chain.at(9));
+    }
+
+    // Somebody signs an index by which an epoch that was held here, and confirmed, would begin once more.
+    void an_index_renews_no_custody() {
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(*t->take(m.coin(2, 0)) && pay(*t, m, 2));
+        const auto before = *t->find(m.tag);
+        auto again = unconfirmed(m, 2, 1, 9);
+        again.lease = before.coin.lease + 1000;
+        CPPUNIT_ASSERT(*t->take(again));  // it is held, by the custody it has
+        auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.coin.lease == before.coin.lease && e.coin.start == 0 && e.state.lease == before.state.lease);
+        CPPUNIT_ASSERT(e.state.spent == before.state.spent && e.coin.custody == before.coin.custody && e.coin.indices.empty());
+        // Nor one that is not confirmed yet; the same index changes nothing.
+        CPPUNIT_ASSERT(*t->take(unconfirmed(m, 4, 3, 9)) && *t->take(unconfirmed(m, 4, 3, 9)));
+        auto other = unconfirmed(m, 4, 5, 9);
+        other.indices = {"another"};
+        other.lease += 1000;
+        CPPUNIT_ASSERT(!*t->take(other) && t->find(m.tag)->coin.start == 3);
     }
 
     // A vendor that never held the coin signs an index for an epoch far ahead.
