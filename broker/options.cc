@@ -334,7 +334,7 @@ Result<Options> options_from(const GivenByKey& given, const std::string& name) {
     read_files(r, o);
     read_money(r, o);
     r.number("coin-days", o.coin_days, 1, 3650, "days");
-    r.number("lease", o.lease_s, 60, 30 * 86400, "seconds");
+    r.number("lease", o.lease_s, 60, limits::longest_lease_s, "seconds");
     r.number("certificate-days", o.certificate_days, 1, 3650, "days");
     r.yes_no("allow-http-vendors", o.allow_http_vendors);
     r.yes_no("private-vendors", o.private_vendors);

@@ -71,6 +71,9 @@ inline constexpr std::int64_t request_jti_kept_s = 120;
 // Section 7: how long after a lease's exp the broker ends the epoch.
 inline constexpr std::int64_t lease_margin_s = 600;
 inline constexpr std::int64_t default_lease_s = 24 * 3600;
+// The longest a broker may give: a dead vendor strands a coin no longer, and
+// nobody believes a signed index that names a lease beyond it.
+inline constexpr std::int64_t longest_lease_s = 30 * 86400;
 
 // Section 8.
 inline constexpr std::uint64_t batch_claims = 1000000;

@@ -158,7 +158,7 @@ bool settle(SpendState& s, Reservations& open, const Payment& p) {
     s.spent += units;
     s.tickets.insert(j);
     s.recent[s.recent_at] = {j, 0, p.now, p.resource};
-    s.recent_at = (s.recent_at + 1) % limits::recent_tickets;
+    s.recent_at = static_cast<decltype(s.recent_at)>((s.recent_at + 1) % limits::recent_tickets);
     return true;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "broker/custody/epochs.h"
+#include "broker/custody/frauds.h"
 #include "broker/ledger/ledger.h"
 #include "broker/vendors/vendors.h"
 #include "core/money.h"
@@ -51,8 +53,22 @@ Amount reach(Sql& sql, const std::string& culprit, const Currency& cur) {
     return payable.plus(free).value_or(payable);
 }
 
+// Whether nothing speaks against the culprit but that it never held the coin,
+// and that has been said too lately to be sure.
+bool may_be_cleared(Sql& sql, const Open& o, UnixTime now) {
+    const auto proofs = all<std::string, Int>(
+        sql,
+        "SELECT f.kind, f.at FROM frauds f JOIN coins c ON c.id = f.coin WHERE f.vendor = :v AND c.coin = :c AND f.cleared = 0",
+        o.culprit, o.coin);
+    return !proofs.empty() && std::all_of(proofs.begin(), proofs.end(), [&](const auto& p) {
+        const auto& [kind, at] = p;
+        return kind == fraud::never_held && now - at - downtime_s(sql, at, now) < accusation_stands_s;
+    });
+}
+
 // Gives whether anything was paid.
 Outcome<bool> pay(Sql& sql, const Open& o, UnixTime now) {
+    if (may_be_cleared(sql, o, now)) return false;
     const auto culprit = vendors::find(sql, o.culprit).value().origin;
     const auto receiver = vendors::find(sql, o.vendor).value().origin;
     const auto amount = std::min(o.due, reach(sql, culprit, o.currency));
@@ -128,8 +144,7 @@ Outcome<Int> pay_open(Sql& sql, UnixTime now, Int limit) {
             const auto left = Amount::from(static_cast<std::uint64_t>(due)).value_or(Amount());
             const auto paid = pay(sql, {id, culprit, vendor, left, Currency::parse(cur).value_or(Currency()), coin}, now);
             if (!paid) return paid.refusal();
-            if (!*paid) break;
-            ++count;
+            if (*paid) ++count;
         }
         if (count == limit) break;
     }

@@ -23,6 +23,12 @@ struct Dispute {
 // Ranges kept for one vendor and coin: nobody needs more to see what happened.
 inline constexpr Int disputes_kept = 64;
 
+// A signer that is accused of never having held a coin may have been given it
+// by an index that is still on its way here: vendors repeat their reports at
+// most 300 s apart. Until so long after the accusation, this broker's own
+// downtime apart, nothing is paid from its balance on that ground.
+inline constexpr std::int64_t accusation_stands_s = 600;
+
 // Keeps it, and compensates the vendor if it is due to it. Refuses only as the
 // ledger does (409 amount-limit).
 Outcome<Done> dispute(Sql& sql, const Dispute& dispute, UnixTime now);

@@ -65,7 +65,7 @@ private:
     }
 
     Outcome<Applied> own(const Epoch& e) {
-        const bool waited_for = others_wait(sql_, coin_, receiver_ ? receiver_->id : 0);
+        const bool waited_for = others_wait(context_, sql_, coin_, receiver_ ? receiver_->id : 0, now_);
         if (e.released < 0) {
             if (auto closed = close_by(signer_, e, index_); !closed) return closed.refusal();
             if (index_.index < e.start) return below_start();
@@ -81,6 +81,9 @@ private:
     }
 
     // Closes an epoch by its vendor's word. What it was credited beyond goes back.
+    // That it renewed its lease at a higher index is no proof: nobody claimed what
+    // lies between, it loses that itself, and a till that lost power within the
+    // second may have forgotten it honestly.
     Outcome<Done> close_by(const vendors::Vendor& vendor, const Epoch& e, const OnFile& index) {
         const Mark end = index.index < e.start ? Mark{e.start, start_payword(e)} : mark_of(index);
         if (index.index < e.start || index.index < highest_credited(sql_, e)) {

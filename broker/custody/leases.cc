@@ -4,6 +4,7 @@
 
 #include "broker/redeem/crediting.h"
 #include "core/index.h"
+#include "core/limits.h"
 #include "core/payword.h"
 
 namespace netpay::broker::custody {
@@ -80,14 +81,15 @@ std::string extend(Context& context, Sql& sql, const vendors::Vendor& vendor, co
 
 Acquired again(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c, const Epoch& e, UnixTime now) {
     const bool lapsed = now > e.exp && now <= c.exp;
-    if (lapsed && !others_wait(sql, c, vendor.id))
+    if (lapsed && !others_wait(context, sql, c, vendor.id, now))
         return Granted{c.touchstone, extend(context, sql, vendor, c, e, now)};
     return Granted{c.touchstone, e.custody};
 }
 
 Acquired held_elsewhere(Context& context, Sql& sql, const vendors::Vendor& vendor, const Coin& c, const Epoch& e,
                         UnixTime now) {
-    run(sql, "INSERT INTO waiting (coin, vendor, since) VALUES (:c, :v, :t) ON CONFLICT DO NOTHING", c.id, vendor.id, now);
+    run(sql, "INSERT INTO waiting (coin, vendor, since) VALUES (:c, :v, :t) "
+             "ON CONFLICT (coin, vendor) DO UPDATE SET since = excluded.since", c.id, vendor.id, now);
     const auto holder = vendors::find(sql, e.vendor).value();
     return Held{c.touchstone, vendors::last_certificate(context, sql, holder, now), static_cast<std::uint64_t>(e.epoch),
                 e.start};
@@ -97,14 +99,14 @@ Acquired held_elsewhere(Context& context, Sql& sql, const vendors::Vendor& vendo
 constexpr const char* waiting = "waiting";
 
 // Why an epoch is not renewed; empty if it is.
-std::string objection(Sql& sql, const vendors::Vendor& vendor, const RenewalItem& item, const std::optional<Coin>& coin,
+std::string objection(const Context& context, Sql& sql, const vendors::Vendor& vendor, const RenewalItem& item, const std::optional<Coin>& coin,
                       const std::optional<Epoch>& last, UnixTime now) {
     if (!coin) return "unknown-coin";
     if (now > coin->exp || coin->state == "returned") return "gone";
     if (!last || last->vendor != vendor.id || static_cast<std::uint64_t>(last->epoch) != item.epoch) return "not-held";
     if (is_over(sql, *last, now)) return "over";
     if (!item.proven || item.mark.index < last->start) return "payword";
-    if (others_wait(sql, *coin, vendor.id)) return waiting;
+    if (others_wait(context, sql, *coin, vendor.id, now)) return waiting;
     return {};
 }
 
@@ -118,9 +120,14 @@ void learn(Sql& sql, const Epoch& e, const Mark& mark) {
 
 }  // namespace
 
-bool others_wait(Sql& sql, const Coin& c, Int vendor) {
-    return c.state != "live" ||
-           number(sql, "SELECT COUNT(*) FROM waiting WHERE coin = :c AND vendor <> :v", c.id, vendor) > 0;
+bool others_wait(const Context& context, Sql& sql, const Coin& c, Int vendor, UnixTime now) {
+    if (c.state != "live") return true;
+    // The lease that ran when it asked is over by then, and the coin was to be had.
+    const UnixTime since = now - context.options.lease_s - limits::lease_margin_s;
+    return number(sql,
+                  "SELECT COUNT(*) FROM waiting w JOIN vendors v ON v.id = w.vendor "
+                  "WHERE w.coin = :c AND w.vendor <> :v AND w.since >= :s AND v.status = 'approved'",
+                  c.id, vendor, since) > 0;
 }
 
 UnixTime lease_end(const Context& context, const Coin& c, UnixTime now) {
@@ -177,7 +184,7 @@ Outcome<Renewed> renew(Context& context, Sql& sql, const vendors::Vendor& vendor
     for (const auto& item : items) {
         const auto coin = issue::find_coin(sql, item.coin);
         const auto last = coin ? last_epoch(sql, coin->id) : std::nullopt;
-        if (auto why = objection(sql, vendor, item, coin, last, now); !why.empty()) {
+        if (auto why = objection(context, sql, vendor, item, coin, last, now); !why.empty()) {
             if (why == waiting) learn(sql, *last, item.mark);
             result.refused.push_back({item.coin, std::move(why)});
             continue;

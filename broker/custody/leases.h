@@ -14,8 +14,10 @@
 namespace netpay::broker::custody {
 
 // Whether another vendor than this, or a return, waits for the coin: no lease
-// goes beyond its end then.
-bool others_wait(Sql& sql, const issue::Coin& coin, Int vendor);
+// goes beyond its end then. A vendor waits while it is approved, for the length
+// of a lease and its margin after it last asked: one that is gone for good must
+// not keep the holder from renewing.
+bool others_wait(const Context& context, Sql& sql, const issue::Coin& coin, Int vendor, UnixTime now);
 
 // The end of a lease that begins now.
 UnixTime lease_end(const Context& context, const issue::Coin& coin, UnixTime now);

@@ -265,8 +265,9 @@ KeySet keys_of(Sql& sql, Int vendor, UnixTime now) {
 KeySet keys_at(Sql& sql, Int vendor, UnixTime iat) {
     const auto rows = all<std::string>(sql,
                                        "SELECT DISTINCT k.x FROM certificates c JOIN vendor_keys k ON k.vendor = c.vendor "
-                                       "AND k.kid = c.kid WHERE c.vendor = :v AND c.iat <= :f AND c.exp >= :t",
-                                       vendor, iat + limits::request_skew_s, iat);
+                                       "AND k.kid = c.kid WHERE c.vendor = :v AND c.iat <= :f AND c.exp >= :t "
+                                       "AND (c.revoked = 0 OR c.revoked >= :r)",
+                                       vendor, iat + limits::request_skew_s, iat, iat - limits::request_skew_s);
     std::vector<PublicKey> keys;
     for (const auto& [x] : rows)
         if (auto key = key_from(x)) keys.push_back(std::move(*key));

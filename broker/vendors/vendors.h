@@ -87,7 +87,8 @@ Outcome<Done> renew_certificates(Context& context, Sql& sql, UnixTime now);
 // The keys a vendor signs with: each for as long as a certificate over it lasts.
 KeySet keys_of(Sql& sql, Int vendor, UnixTime now);
 // The keys that were certified for a vendor at that time, by which what it
-// signed then is judged (section 4). 60 s of skew before a certificate's iat.
+// signed then is judged (section 4). 60 s of skew before a certificate's iat,
+// and after its revocation: what was signed until then binds, nothing since.
 KeySet keys_at(Sql& sql, Int vendor, UnixTime iat);
 
 }  // namespace netpay::broker::vendors

@@ -55,11 +55,22 @@ Result<Listed> Directory::verify(std::string_view token) {
     return Listed{std::string(token), std::move(*c)};
 }
 
+// A certificate that the list should name and does not was revoked before it
+// was fetched. When, is not known: what was signed before the list may be good,
+// and the broker will say. A vendor not listed at all is suspended, and may
+// still let go what it holds.
+bool Directory::is_withdrawn(const Vendors& all, const Certificate& c, UnixTime at) {
+    if (at <= all.fetched || c.iat + limits::request_skew_s >= all.fetched) return false;
+    const auto v = all.of.find(c.sub);
+    return v != all.of.end() && std::none_of(v->second.begin(), v->second.end(),
+                                             [&](const Listed& l) { return l.certificate.key == c.key; });
+}
+
 KeySet Directory::keys_of(std::string_view vendor, const Certificate* shown, UnixTime at) const {
     const auto covers = [at](const Certificate& c) { return c.iat <= at + limits::request_skew_s && at <= c.exp; };
     std::vector<PublicKey> keys;
-    if (shown && shown->sub == vendor && covers(*shown)) keys.push_back(shown->key);
     const auto all = known();
+    if (shown && shown->sub == vendor && covers(*shown) && !is_withdrawn(*all, *shown, at)) keys.push_back(shown->key);
     if (const auto v = all->of.find(vendor); v != all->of.end())
         for (const auto& c : v->second)
             if (c.certificate.exp >= world_.clock.now() && covers(c.certificate)) keys.push_back(c.certificate.key);

@@ -47,7 +47,8 @@ public:
     Result<Listed> verify(std::string_view token);
     // Every key by which what the vendor signed `at` that time is judged: of the
     // certificates that are good still, those that covered it, as the broker will
-    // judge it. `shown`: and this one's, verified by the caller.
+    // judge it. `shown`: and this one's, verified by the caller, unless the list
+    // shows that it was revoked before `at`.
     KeySet keys_of(std::string_view vendor, const Certificate* shown, UnixTime at) const;
     // This vendor's own certificate; where neither the configuration nor the
     // list has it the broker is asked, at most once in 30 s. Empty: it has none.
@@ -58,7 +59,11 @@ public:
     // Rereads, and fetches if that is due and no other process does. Seconds until it is due again.
     std::uint32_t refresh();
 
+    // Whether the broker had withdrawn the key by then: the vendor is listed, and not with it.
+    bool is_withdrawn(const Certificate& c, UnixTime at) const { return is_withdrawn(*known(), c, at); }
+
 private:
+    static bool is_withdrawn(const Vendors& all, const Certificate& c, UnixTime at);
     Vendors read(const json::Value& certificates, UnixTime fetched);
     Result<Vendors> read_kept();
     Result<Vendors> fetch(std::string& text);

@@ -8,6 +8,8 @@ namespace {
 // Long enough that a client retrying at once costs nothing, short enough
 // that nobody waits for a broker that is back.
 constexpr std::int64_t remembered_s = 2;
+// A call normally takes less.
+constexpr std::uint32_t crowded_s = 1;
 // A coin costs 200 bytes here; beyond this the oldest knowledge is dropped.
 constexpr std::size_t most_memories = 4096;
 
@@ -53,6 +55,24 @@ void Flights::remember(const Tag16& coin, const Outcome& o) {
     memories_.insert_or_assign(coin, Memory{o, now + kept});
 }
 
+// Nothing: the flight has landed. Else what is to be said to who cannot wait (longer).
+std::optional<Acquired> Flights::wait_for(Flight& flight, std::unique_lock<std::mutex>& g,
+                                          std::chrono::steady_clock::time_point until) {
+    struct Place {
+        Flight& flight;
+        std::atomic<std::uint32_t>& all;
+        const bool mine = ++all <= most_waiting && flight.waiting < most_waiting_for_a_coin;
+        Place(Flight& f, std::atomic<std::uint32_t>& a) : flight(f), all(a) { ++flight.waiting; }
+        ~Place() {
+            --flight.waiting;
+            --all;
+        }
+    } const place(flight, waiting_);
+    if (!place.mine) return Acquired{Taken::unavailable, "too many requests wait for coins that are asked for", crowded_s};
+    if (landed_.wait_until(g, until, [&] { return flight.outcome.has_value(); })) return std::nullopt;
+    return Acquired{Taken::unavailable, "another request for this coin has been waiting for its broker too long", 2};
+}
+
 Acquired Flights::join(const Tag16& coin, std::uint32_t index, std::chrono::milliseconds wait,
                        const std::function<Outcome()>& work) {
     std::unique_lock g(mutex_);
@@ -62,8 +82,7 @@ Acquired Flights::join(const Tag16& coin, std::uint32_t index, std::chrono::mill
         const auto other = under_way_.find(coin);
         if (other == under_way_.end()) break;
         const auto flight = other->second;
-        if (!landed_.wait_until(g, until, [&] { return flight->outcome.has_value(); }))
-            return {Taken::unavailable, "another request for this coin has been waiting for its broker too long", 2};
+        if (auto turned_away = wait_for(*flight, g, until)) return std::move(*turned_away);
         if (index <= flight->outcome->up_to) return of_another(flight->outcome->acquired);
     }
     const auto flight = std::make_shared<Flight>();

@@ -16,6 +16,12 @@ constexpr std::uint32_t uncertified_s = 30;
 // many), and one that it does not take as evidence must not move a coin.
 constexpr std::uint64_t most_epochs = 1u << 30;
 
+// A longer walk (hashes; 0.5 ms) is done by one thread at a time, so that
+// peers cannot make every core hash; the longest takes 50 ms, and who has
+// waited for some of them does not wait for more.
+constexpr std::uint32_t long_walk = 10000;
+constexpr auto walk_wait = std::chrono::milliseconds(250);
+
 Followed ended(Followed::End end, std::string detail) {
     Followed f;
     f.end = end;
@@ -36,6 +42,9 @@ Result<SignedIndex> Handover::verify(Line& line, const Touchstone& terms, std::s
     if (i->epoch > most_epochs) return {Code::mismatch, "index: no coin has so many epochs"};
     if (i->coin != terms.coin || !i->speaks_to(terms.iss)) return {Code::mismatch, "index: of another coin"};
     if (i->index > terms.n) return {Code::mismatch, "index: beyond the chain"};
+    std::unique_lock walk(long_walk_, std::defer_lock);
+    if (i->index > long_walk && !walk.try_lock_for(walk_wait))
+        return {Code::limit, "index: other long chains are being checked"};
     if (walk_down(terms.salt, i->index, i->payword, 0) != terms.root)
         return {Code::forged, "index: its payword is not of this chain"};
     return i;
@@ -50,7 +59,27 @@ Result<SignedIndex> Handover::addressed_here(Line& line, const Touchstone& terms
     if (i->iss == vendor_) return {Code::mismatch, "index: of this vendor itself"};
     if (i->exp < now) return {Code::expired, "index: the lease it was released from has ended"};
     if (i->iat > now + limits::request_skew_s) return {Code::mismatch, "index: signed in the future"};
+    // A lease that no broker gives: the signer has made it up, to sell beyond its own.
+    const bool possible = i->exp <= terms.exp && i->exp <= i->iat + limits::longest_lease_s + limits::request_skew_s;
+    if (!possible) return {Code::mismatch, "index: it names a lease that the broker cannot have given"};
     return i;
+}
+
+std::vector<std::string> Handover::before(Line& line, const Touchstone& terms, const json::Value& body,
+                                          const SignedIndex& by) {
+    const auto* list = body.array("before");
+    if (!list || list->size() > most_before) return {};
+    std::vector<std::string> tokens;
+    for (const auto& v : *list) tokens.emplace_back(v.as_string().value_or(""));
+    auto epoch = by.epoch;
+    auto signer = by.iss;
+    for (auto t = tokens.rbegin(); t != tokens.rend(); ++t) {
+        const auto i = verify(line, terms, *t, nullptr);
+        if (!i || i->aud != signer || i->epoch + 1 != epoch) return {};
+        epoch = i->epoch;
+        signer = i->iss;
+    }
+    return tokens;
 }
 
 Followed Handover::take(const Touchstone& terms, const std::string& touchstone, const SignedIndex& by,
@@ -99,6 +128,8 @@ Reply Handover::ask(Line& line, const Wanted& w, const Lead& lead) {
         // releaser, because it may stand in no list by now.
         body.set("index", lead.indices.back()).set("touchstone", w.touchstone);
         if (!lead.releaser.empty()) body.set("releaser", lead.releaser);
+        const auto before = std::min(lead.indices.size() - 1, most_before);
+        if (before > 0) body.set("before", std::vector(lead.indices.end() - 1 - static_cast<std::ptrdiff_t>(before), lead.indices.end() - 1));
     }
     return peers_.hand_over(lead.holder.certificate, members, std::move(body));
 }
@@ -138,7 +169,7 @@ Followed Handover::elsewhere(Line& line, const Wanted& w, const Lead& lead, cons
     if (i->iss != holder.sub) return bad("index: signed by another vendor");
     if (lead.epoch && i->epoch != *lead.epoch) return bad("index: of another epoch");
     if (i->index < lead.start) return bad("index: below the start of the custody");
-    auto indices = lead.indices;
+    auto indices = lead.indices.empty() ? before(line, w.terms, reply.body->root(), *i) : lead.indices;
     indices.emplace_back(*token);
     // It was given to this vendor, and the answer was lost.
     if (i->aud == vendor_) {

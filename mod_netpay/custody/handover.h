@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -71,11 +72,17 @@ public:
     // it, good still, its payword of the chain. `shown`: a certificate of the signer.
     Result<SignedIndex> addressed_here(Line& line, const Touchstone& terms, std::string_view token,
                                        const Certificate* shown);
+    // What the sender of a message knows to be unreported of the indices before
+    // `by` ("before" in its body): the broker is told of them first, or it would
+    // take their signers for vendors that never held the coin. Only what leads to
+    // `by` without a gap; what does not verify is worth nothing, and left out.
+    std::vector<std::string> before(Line& line, const Touchstone& terms, const json::Value& body, const SignedIndex& by);
     // The coin into the till, unconfirmed, by the last of these indices.
     Followed take(const Touchstone& terms, const std::string& touchstone, const SignedIndex& by,
                   std::vector<std::string> indices);
 
 private:
+    static constexpr std::size_t most_before = 3;
     static constexpr int most_further = 3;  // more vendors than that between two reports do not happen honestly
 
     Result<SignedIndex> verify(Line& line, const Touchstone& terms, std::string_view token, const Certificate* shown);
@@ -88,6 +95,7 @@ private:
     till::Till& till_;
     PeerClient& peers_;
     const World world_;
+    std::timed_mutex long_walk_;  // one at a time
 };
 
 }  // namespace netpay::custody

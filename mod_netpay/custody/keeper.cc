@@ -23,8 +23,8 @@ public:
           till_(till),
           world_(world),
           peers_(self(), world, peers),
-          flights_(world.clock),
-          confirmations_(world.clock),
+          flights_(world.clock, waiting_),
+          confirmations_(world.clock, waiting_),
           leases_(o_.vendor, till, world),
           reports_(o_.vendor, o_.directory, till, lines_, world),
           handover_(o_.vendor, o_.unconfirmed_pages, till, peers_, world),
@@ -57,6 +57,7 @@ private:
     const World world_;
     Lines lines_;
     PeerClient peers_;
+    std::atomic<std::uint32_t> waiting_ = 0;
     Flights flights_, confirmations_;
     Leases leases_;
     Reports reports_;

@@ -63,9 +63,10 @@ std::string text_of(const json::Value& v, std::string_view name) { return std::s
 
 Release::Refused Release::read(std::string_view body, Asked& out) {
     if (body.size() > body_bytes) return refuse(413, "malformed-request", "The request is too large", "16384 bytes are taken.", "refused");
-    const auto doc = json::Document::parse(body);
+    auto doc = json::Document::parse(body);
     if (!doc || !doc->root().is_object()) return malformed("the body is no JSON object");
-    const auto& v = doc->root();
+    out.body = std::move(*doc);
+    const auto& v = out.body->root();
     for (const auto* name : {"request", "certificate", "index", "releaser", "touchstone"})
         if (v.find(name) && !v.string(name)) return malformed(std::string("\"") + name + "\" is no string");
     if (!v.find("request")) return malformed("\"request\" is missing");
@@ -95,6 +96,8 @@ Release::Refused Release::authenticate(const std::string& token, const std::stri
             if (c.error().code == Code::malformed || c.error().code == Code::limit) return malformed(c.error().detail);
             return forbidden("certificate", c.error().detail);
         }
+        if (caller.line->directory->is_withdrawn(c->certificate, world_.clock.now()))
+            return forbidden("certificate", "the broker has withdrawn that key of the caller's");
         caller.name = c->certificate.sub;
         caller.certificate = c->token;
         keys = KeySet({c->certificate.key});
@@ -204,8 +207,12 @@ Release::Refused Release::take_over_by_index(const Asked& a, std::optional<till:
     const auto terms = terms_of(a, e, token);
     if (!terms) return unknown();
     const auto i = handover_.addressed_here(line, *terms, *a.index_token, signer);
+    if (!i && i.error().code == Code::limit)
+        return refuse(503, "busy", "The coin cannot be let go now", "Another long chain is being checked.", "busy", soon_s);
     if (!i) return forbidden("index", i.error().detail);
-    const auto f = handover_.take(*terms, token, *i, {*a.index_token});
+    auto indices = handover_.before(line, *terms, a.body->root(), *i);
+    indices.push_back(*a.index_token);
+    const auto f = handover_.take(*terms, token, *i, std::move(indices));
     if (f.end == Followed::End::till_failed) return unavailable(f.detail);
     if (f.end == Followed::End::taken) reports_.note(a.tag);
     e = till_.find(a.tag);
@@ -261,6 +268,8 @@ HandoffAnswer Release::tell(const Asked& a, const till::Entry& e, const till::Ti
         return {200, json::Object().set("touchstone", e.coin.touchstone).set("index", o.given.index).jcs(), 0, now ? "given" : "again"};
     json::Object body;
     body.set("index", o.given.index);
+    // By which it was this vendor's to give, until the broker has been told.
+    if (!e.coin.indices.empty()) body.set("before", e.coin.indices);
     if (!o.given.certificate.empty()) body.set("certificate", o.given.certificate);
     return {410, body.jcs(), 0, "elsewhere"};
 }

@@ -31,6 +31,7 @@ private:
         std::uint32_t index = 0;            // 0: no payword, from the broker
         Payword word;
         std::optional<std::string> index_token, releaser, touchstone;
+        std::optional<json::Document> body;
     };
     using Refused = std::optional<HandoffAnswer>;
 

@@ -1,6 +1,7 @@
 #include "mod_netpay/till/till.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -175,6 +176,8 @@ private:
     Owners owners_;
     std::shared_ptr<ColdStore> cold_;
     Observer observer_;
+
+    std::atomic<std::uint32_t> waiting_ = 0;  // in reserve()
 
     std::mutex unreported_mutex_;
     std::optional<Tag16> last_unreported_;  // where unreported() goes on
@@ -379,7 +382,14 @@ Outcome MappedTill::reserve(Charge& charge) {
     bool wait = false;
     Outcome out = attempt(charge, wait);
     if (!wait) return out;
-    const auto until = Clock::now() + milliseconds(options_.busy_wait_ms);
+    // A duplicate of a payment under way waits for a handler, which may be slow.
+    struct Turn {
+        std::atomic<std::uint32_t>& taken;
+        const std::uint32_t before = taken.fetch_add(1);
+        ~Turn() { taken.fetch_sub(1); }
+    } const turn{waiting_};
+    const bool stay = turn.before < options_.most_waiting;
+    const auto until = Clock::now() + milliseconds(stay ? options_.busy_wait_ms : 0);
     while (wait && Clock::now() < until) {
         std::this_thread::sleep_for(busy_pause);
         wait = false;
@@ -626,7 +636,9 @@ Result<bool> MappedTill::drop(const Tag16& coin, std::uint64_t epoch) {
     Papers papers = **known;
     if (!papers.coin.indices.empty()) papers.refused = papers.coin.indices.back();
     papers.coin.indices.clear();
-    // What was given to someone stays given: who asks again is told the same.
+    // What was given to someone stays given: who asks again is told the same, and
+    // no second index is ever signed for that epoch, not even where the broker
+    // gives this vendor the true epoch of its number.
     if (papers.standing == Standing::held) papers.standing = Standing::dropped;
     if (*slot) (*slot)->open() = Reservations{};  // what is under way is not sold any more
     const auto state = snapshot_of(coin, *slot);

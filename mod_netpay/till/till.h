@@ -38,6 +38,8 @@ struct Options {
                                        // to whole sets of 8. 0: as the table is, default_slots if there is none
     Sync sync = Sync::interval;
     std::uint32_t busy_wait_ms = 2000; // how long reserve() waits for payments of the same coin under way
+    std::uint32_t most_waiting = 16;   // of one process that wait so; more are told at once. Each holds a thread of
+                                       // httpd's, which has 25 a process by default: nine are left
     Disk* disk = nullptr;              // for tests that make it fail (disk.h); null: the real one. Outlives the till
 };
 inline constexpr std::uint32_t default_slots = 16384;  // 128 MiB
@@ -139,7 +141,8 @@ public:
     // Steps 1 to 5 of section 6. On `paid` a reservation is open until
     // settle() or release() is called with the same charge, by this process.
     // A price of more units than a chain has is `insufficient`, with `needed`
-    // beyond the coin's n. Never Verdict::busy: it waits, then `unavailable`.
+    // beyond the coin's n. Never Verdict::busy: it waits, then `unavailable`;
+    // at once where too many wait.
     virtual Outcome reserve(Charge& charge) = 0;
     // Step 6, durable when it returns true. False: nothing was charged; `out`
     // says why. Fills spent and revealed after the payment.

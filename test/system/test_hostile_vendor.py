@@ -242,6 +242,9 @@ def test_hands_over_a_coin_it_never_held(market, one, two, whose):
         market.buys(one, coin, 1)
     expected = {one: 40 if whose == "another" else 0, two: 0, peer: 0}
     market.books(coin, expected, culprit=peer)
+    # Not before every report that could clear the culprit would be here.
+    assert market.balance(two) == before
+    market.pass_time(610)
     stacks.wait_for(lambda: market.balance(two) == before + 20 * UNIT, 25, "two is paid from the culprit's balance")
     # The coin is where it was: its owner pays with it, and every unit is there.
     # She counts what she bought from the one that was deceived; that one sells her the next page.

@@ -108,7 +108,7 @@ def test_return_races_with_payments(market):
     paid = []
 
     def read():
-        while True:
+        while buyer.coin.spent + PRICE <= 1000:
             index = buyer.coin.spent + PRICE
             answer = client.pay(site.url("/articles/%d.html" % (1 + len(paid) % 30)), buyer.coin, index=index)
             if answer.status == 200:
@@ -118,7 +118,7 @@ def test_return_races_with_payments(market):
 
     reader = threading.Thread(target=read)
     reader.start()
-    time.sleep(0.1)
+    stacks.wait_for(lambda: len(paid) >= 2, 20, "pages are sold")
     answer = give_back_in(market, buyer)
     reader.join(30)
     assert not reader.is_alive()

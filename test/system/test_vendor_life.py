@@ -204,7 +204,8 @@ def test_clock_beyond_the_tolerance_fails_closed(market, skew, recovers):
     assert answer.status == 503 and market.holder(held) == site.origin, answer
     clock.run_ahead(market.clock.ahead)
     if not recovers:  # it takes half a minute until it asks again: once is enough
-        return site.server.stop()
+        site.server.stop()
+        return
     market.buys(site, coin, 1, seconds=60)
     market.buys(one, held, 1, seconds=40)
     market.confirmed(coin, site)

@@ -22,6 +22,7 @@ class BrokerCustodyTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(lease_ends_with_the_coin);
     CPPUNIT_TEST(renews);
     CPPUNIT_TEST(renewal_waits_for_nobody);
+    CPPUNIT_TEST(who_is_gone_waits_no_more);
     CPPUNIT_TEST(renewal_refusals);
     CPPUNIT_TEST(returns_what_nobody_holds);
     CPPUNIT_TEST(returns_when_the_lease_ends);
@@ -177,6 +178,29 @@ public:
         CPPUNIT_ASSERT_EQUAL(token, member(s.w.acquire(s.a, s.coin, 8), "custody"));
     }
 
+    void who_is_gone_waits_no_more() {
+        Scene s;
+        tick(s.w.context, s.w.store());
+        assert_ok(s.w.acquire(s.a, s.coin, 5));
+        assert_problem(409, "held", s.w.acquire(s.b, s.coin, 6));
+        const auto waits = [&] { return s.w.renew(s.a, s.coin, 1, 7).body.find("\"reason\":\"waiting\"") != std::string::npos; };
+        CPPUNIT_ASSERT(waits());
+        must(suspend_vendor(s.w.context, s.w.store(), s.b.origin));
+        CPPUNIT_ASSERT_MESSAGE("a suspended vendor cannot have it", !waits());
+        must(approve_vendor(s.w.context, s.w.store(), s.b.origin));
+        CPPUNIT_ASSERT(waits());
+        // The broker was down for long: no lease ended meanwhile.
+        tick(s.w.context, s.w.store());
+        s.w.clock.time += lease + margin;
+        tick(s.w.context, s.w.store());
+        CPPUNIT_ASSERT_MESSAGE("as long as a lease may have to run", waits());
+        assert_problem(409, "held", s.w.acquire(s.b, s.coin, 8));
+        s.w.clock.time += lease + margin;
+        tick(s.w.context, s.w.store());
+        CPPUNIT_ASSERT_MESSAGE("it asked again", waits());
+        s.w.clock.time += 1;
+        CPPUNIT_ASSERT_MESSAGE("it does not ask any more", !waits());
+    }
     void renewal_waits_for_nobody() {
         Scene s;
         assert_ok(s.w.acquire(s.a, s.coin, 5));

@@ -25,6 +25,7 @@ class BrokerFraudTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(several_receivers_share_a_balance);
     CPPUNIT_TEST(receiver_repays_what_it_owes);
     CPPUNIT_TEST(never_held);
+    CPPUNIT_TEST(never_held_is_paid_for_when_no_report_can_clear_it);
     CPPUNIT_TEST(never_held_and_the_coin_is_anothers);
     CPPUNIT_TEST(never_held_after_its_own);
     CPPUNIT_TEST(cleared_by_the_founding_index);
@@ -287,6 +288,26 @@ public:
         const auto other = s.w.coin(s.token);
         CPPUNIT_ASSERT_EQUAL(Int{1}, s.w.count("SELECT COUNT(*) FROM compensations WHERE due = 3000 AND paid = 0"));
         s.w.assert_sound();
+    }
+
+    // B may have been given the coin by an index that is on its way here.
+    void never_held_is_paid_for_when_no_report_can_clear_it() {
+        for (const bool cleared : {true, false}) {
+            Scene s;
+            const auto other = s.w.coin(s.token);
+            assert_ok(s.w.acquire(s.b, other, 5));
+            same("", s.reason(s.b, 0, 20, other));
+            const auto ab = s.index(s.a, s.b, 1, 30);
+            assert_problem(409, "overruled", s.w.transfer(s.c, s.coin, {s.index(s.b, s.c, 2, 30)}));
+            s.claims_in_vain(s.c, 30, 33);
+            s.w.pass(500);
+            same("0 0 0", s.purse(s.c));
+            if (cleared) assert_ok(s.w.transfer(s.b, s.coin, {ab}));
+            s.w.pass(200);
+            same(cleared ? "0 0 0" : "0 3 0", s.purse(s.c));
+            same(cleared ? "20 0 0" : "20 0 3", s.purse(s.b));
+            s.w.assert_sound();
+        }
     }
 
     void never_held_and_the_coin_is_anothers() {

@@ -36,6 +36,7 @@ class BrokerTravelTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(refuses_what_does_not_lead_to_the_caller);
     CPPUNIT_TEST(good_part_of_a_bad_list_counts);
     CPPUNIT_TEST(judged_by_the_key_of_its_time);
+    CPPUNIT_TEST(revoked_key_binds_until_then);
     CPPUNIT_TEST(receiver_is_suspended);
     CPPUNIT_TEST(receiver_is_reinstated);
     CPPUNIT_TEST(suspended_vendor_passes_it_on);
@@ -288,6 +289,7 @@ public:
     }
 
     // Its signer says that less was spent than it said before: so be it.
+    // Nobody claimed what lies between: it is the signer's own loss, and no proof.
     void below_what_was_renewed() {
         Scene s;
         assert_ok(s.w.renew(s.a, s.coin, 1, 40));
@@ -382,6 +384,26 @@ public:
         assert_problem(422, "index", s.w.transfer(s.c, s.coin, {s.index(s.a, s.b, 1, 30), "nonsense"}));
         CPPUNIT_ASSERT_EQUAL(Int{30}, s.released(1));
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{2}, s.w.custody_of(s.w.acquire(s.b, s.coin, 31)).epoch);
+    }
+
+    void revoked_key_binds_until_then() {
+        Scene s;
+        const UnixTime then = s.w.clock.time += 5000;
+        const Shop renewed{news, new_key()};
+        CPPUNIT_ASSERT_EQUAL(202, s.w.call("POST /api/v1/vendors", s.w.registration(renewed, news + "/h"), s.w.account()).status);
+        must(approve_vendor(s.w.context, s.w.store(), news, renewed.key.kid(), true));
+        s.w.clock.time += 1000;
+        const auto signed_at = [&](UnixTime iat) {
+            return sign_index({news, blog, s.coin.coin, 1, 30, s.coin.at(30), iat, then + 9000}, s.a.key);
+        };
+        for (const UnixTime iat : {then + 61, then + 1000})
+            assert_problem(422, "index", s.w.transfer(s.b, s.coin, {signed_at(iat)}));
+        CPPUNIT_ASSERT_EQUAL(Int{0}, s.w.count("SELECT COUNT(*) FROM signed_indices"));
+        CPPUNIT_ASSERT_EQUAL(403, s.w.redeem(s.a, "late", World::claim(s.coin, 0, 5)).status);  // a batch signed now
+        // What it signed before binds whenever it is shown.
+        assert_ok(s.w.transfer(s.b, s.coin, {signed_at(then)}));
+        assert_ok(s.w.redeem(renewed, "b", World::claim(s.coin, 0, 30)));
+        s.w.assert_sound();
     }
 
     void judged_by_the_key_of_its_time() {

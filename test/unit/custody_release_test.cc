@@ -23,6 +23,7 @@ class ReleaseTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(an_index_shown_to_the_holder_changes_nothing);
     CPPUNIT_TEST(an_index_that_no_broker_would_take_for_evidence);
     CPPUNIT_TEST(no_index_opens_the_limit_anew);
+    CPPUNIT_TEST(long_chains_are_checked_one_at_a_time);
     CPPUNIT_TEST_SUITE_END();
 
     TestClock clock_;
@@ -237,6 +238,35 @@ private:
         early.iat -= 10000;  // before its key was certified
         CPPUNIT_ASSERT_EQUAL(403, ask_by(early, 5).status);
         CPPUNIT_ASSERT_EQUAL(403, ask_by(lie((1u << 30) + 1, 4), 5).status);
+        CPPUNIT_ASSERT(!b_->entry(*coin_));
+    }
+
+    // The longest walk there is, by two dozen requests at once: most are told so, and hash nothing.
+    void long_chains_are_checked_one_at_a_time() {
+        coin_ = std::make_unique<TestCoin>(2, 1u << 20, broker_.signing);
+        broker_.sell(*coin_);
+        auto i = lie(7, 1u << 20);
+        i.payword = coin_->chain.at(4);
+        const auto index = sign_index(i, a_->key);
+        const auto m = members(5).set("epoch", std::uint64_t{8});
+        std::vector<std::string> bodies;
+        for (int k = 0; k < 24; ++k) {
+            const RequestHead h{c_->origin, b_->origin, "handoff", clock_.now(), *custody::fresh_name(custody::system_random())};
+            bodies.push_back(json::Object().set("request", sign_request(h, m, c_->key)).set("certificate", broker_.certificate(c_->origin))
+                                 .set("index", index).set("releaser", broker_.certificate(a_->origin))
+                                 .set("touchstone", coin_->touchstone).jcs());
+        }
+        std::atomic<int> checked = 0, refused_unseen = 0;
+        std::vector<std::thread> threads;
+        for (const auto& b : bodies)
+            threads.emplace_back([&] {
+                const auto a = b_->keeper->hand_over(b);
+                checked += a.body.find("not of this chain") != std::string::npos;
+                refused_unseen += a.body.find("other long chains are being checked") != std::string::npos;
+            });
+        for (auto& t : threads) t.join();
+        CPPUNIT_ASSERT_EQUAL(24, checked + refused_unseen);
+        CPPUNIT_ASSERT(checked > 0 && refused_unseen > 0);
         CPPUNIT_ASSERT(!b_->entry(*coin_));
     }
 

@@ -32,6 +32,8 @@ class CustodyTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(a_low_payword_does_not_shut_out_a_higher_one);
     CPPUNIT_TEST(a_broker_out_of_reach_is_left_alone);
     CPPUNIT_TEST(eight_threads_make_one_call);
+    CPPUNIT_TEST(few_wait_for_one_coin);
+    CPPUNIT_TEST(few_wait_in_one_process);
     CPPUNIT_TEST(two_processes_make_one_call);
     CPPUNIT_TEST(regains_a_coin_with_its_state);
     CPPUNIT_TEST(regain_judges_by_what_is_known);
@@ -292,6 +294,61 @@ private:
         for (auto& t : threads) t.join();
         CPPUNIT_ASSERT_EQUAL(8, held.load());
         CPPUNIT_ASSERT_EQUAL(1, broker_->posts.load());
+    }
+
+    // Requests for coins that the broker is being asked for; those who may not wait are counted.
+    struct Flood {
+        std::atomic<int> held = 0, turned_away = 0;
+        std::vector<std::jthread> threads;
+        void join() { threads.clear(); }
+        void await(int want) {
+            const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+            while (turned_away < want && std::chrono::steady_clock::now() < until)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    };
+    void pour(Flood& f, const TestCoin& c, int requests) {
+        for (int i = 0; i < requests; ++i)
+            f.threads.emplace_back([this, &f, &c] {
+                const auto got = keeper_->acquire(c.shown(1), hop);
+                f.held += got.taken == Taken::held;
+                f.turned_away += got.taken == Taken::unavailable && got.retry_after_s == 1;
+            });
+    }
+
+    void few_wait_for_one_coin() {
+        const auto c = coin(1);
+        broker_->sell(c);
+        broker_->delay = std::chrono::milliseconds(1500);
+        Flood f;
+        pour(f, c, 30);
+        f.await(21);
+        CPPUNIT_ASSERT_EQUAL(21, f.turned_away.load());  // at once: nobody has the coin yet
+        CPPUNIT_ASSERT_EQUAL(0, f.held.load());
+        f.join();
+        CPPUNIT_ASSERT_EQUAL(9, f.held.load());          // who asks, and eight who wait
+        CPPUNIT_ASSERT_EQUAL(1, broker_->posts.load());
+    }
+
+    void few_wait_in_one_process() {
+        std::vector<TestCoin> coins;
+        for (std::uint32_t i = 0; i < 4; ++i) coins.push_back(coin(i));
+        for (const auto& c : coins) broker_->sell(c);
+        broker_->delay = std::chrono::milliseconds(1500);
+        Flood f;
+        for (const auto& c : coins) pour(f, c, 7);
+        f.await(8);
+        CPPUNIT_ASSERT_EQUAL(8, f.turned_away.load());
+        CPPUNIT_ASSERT_EQUAL(0, f.held.load());
+        f.join();
+        CPPUNIT_ASSERT_EQUAL(4 + 16, f.held.load());
+        CPPUNIT_ASSERT_EQUAL(4, broker_->posts.load());
+        broker_->delay = std::chrono::milliseconds(0);
+        const auto later = coin(9);
+        broker_->sell(later);
+        pour(f, later, 5);
+        f.join();
+        CPPUNIT_ASSERT_EQUAL(4 + 16 + 5, f.held.load());  // the places are free again
     }
 
     void two_processes_make_one_call() {

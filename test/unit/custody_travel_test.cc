@@ -24,6 +24,7 @@ class TravelTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(a_lost_answer_and_crashes_on_both_sides);
     CPPUNIT_TEST(back_at_the_one_whose_answer_was_lost);
     CPPUNIT_TEST(two_lost_answers_and_a_fourth_vendor);
+    CPPUNIT_TEST(the_first_to_report_tells_what_was_before);
     CPPUNIT_TEST(who_never_heard_of_it_gets_the_touchstone_from_the_broker);
     CPPUNIT_TEST(back_before_the_broker_has_heard);
     CPPUNIT_TEST(the_limit_of_unconfirmed_custody);
@@ -42,6 +43,7 @@ class TravelTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(spent_beyond_the_payword_shown);
     CPPUNIT_TEST(a_clock_that_is_wrong);
     CPPUNIT_TEST(key_rollover);
+    CPPUNIT_TEST(a_key_that_was_revoked);
     CPPUNIT_TEST(a_process_that_has_not_looked_yet);
     CPPUNIT_TEST_SUITE_END();
 
@@ -363,6 +365,36 @@ private:
         for (std::size_t i = 1; i < 4; ++i) CPPUNIT_ASSERT_EQUAL(3u, epochs[i].start);
     }
 
+    // Whoever reports first, the broker hears by which index each of them held the coin.
+    void the_first_to_report_tells_what_was_before() {
+        for (const bool from_the_holder : {false, true}) {
+            const auto c = coin(from_the_holder ? 2 : 1);
+            broker_->sell(c);
+            expect(Taken::held, a_->pay(c.shown(3)));
+            sell(*a_, c, 3, 3);
+            net_->lose = {a_->origin};
+            expect(Taken::unavailable, b_->pay(c.shown(5)));
+            net_->lose = {b_->origin};
+            expect(Taken::unavailable, c_->pay(c.shown(5)));  // A → 410 B → B takes and lets go, lost
+            net_->lose.clear();
+            clock_->t += 3;
+            if (from_the_holder) {
+                // D hears of B alone, and from B of what was before.
+                expect(Taken::held, d_->pay(from(c, 5, *b_, 4)));
+                CPPUNIT_ASSERT_EQUAL(std::size_t{3}, d_->entry(c)->coin.indices.size());
+            } else {
+                // B asks for it back: C takes it over by B's index, and has never heard of A's.
+                expect(Taken::held, b_->pay(c.shown(5)));
+            }
+            const auto told = c_->entry(c)->coin.indices;
+            CPPUNIT_ASSERT_EQUAL(std::size_t{2}, told.size());
+            CPPUNIT_ASSERT_EQUAL(a_->entry(c)->handed_over->index, told[0]);
+            c_->keeper->housekeeping();
+            rounds();
+            CPPUNIT_ASSERT(confirmed(*c_, c));
+        }
+    }
+
     // A caller of another make encloses what section 7 names, and no touchstone.
     void who_never_heard_of_it_gets_the_touchstone_from_the_broker() {
         const auto c = coin(1);
@@ -609,6 +641,9 @@ private:
             {"beyond the chain", [](SignedIndex& i) { i.index = 101; }},
             {"lease over", [&](SignedIndex& i) { i.exp = clock_->now() - 1; }},
             {"in the future", [&](SignedIndex& i) { i.iat = clock_->now() + 61; }},
+            {"a lease no broker gives", [&](SignedIndex& i) { i.exp = i.iat + 30 * 86400 + 61; }},
+            {"a lease beyond the coin's life", [&](SignedIndex& i) { i.exp = c.terms.exp + 1; }},
+            {"a lease for ever", [&](SignedIndex& i) { i.exp = INT64_MAX; }},
         };
         for (const auto& [name, bend] : bends)
             for (const bool direct : {false, true}) {
@@ -848,6 +883,41 @@ private:
             return HttpAnswer{answer.status, answer.body, {}, static_cast<long>(answer.retry_after_s), 0};
         };
         expect(Taken::held, b->acquire(from(c, 5, *a_, 3), 1000));
+    }
+
+    // Whoever has the key shows the certificate over it as long as it lasts.
+    void a_key_that_was_revoked() {
+        const auto c = coin(1);
+        broker_->sell(c);
+        expect(Taken::held, a_->pay(c.shown(2)));
+        sell(*a_, c, 2, 2);
+        const auto revoked = broker_->certificate(c_->origin);
+        broker_->vendors[c_->origin].keys = {};
+        broker_->vendors[c_->origin].keys.push_back(key_of(31));
+        clock_->t += 301;
+        b_->keeper->housekeeping();
+        const UnixTime list = b_->keeper->health().list_fetched;
+        CPPUNIT_ASSERT_EQUAL(clock_->now(), list);
+        net_->sites[a_->origin] = [&, index = sign_index(index_of(c, *a_, *c_), a_->key)](const std::string&) {
+            return HttpAnswer{410, json::Object().set("index", index).set("certificate", revoked).jcs(), {}, 0, 0};
+        };
+        UnixTime at = 0;
+        net_->sites[c_->origin] = [&](const std::string&) {
+            auto i = index_of(c, *c_, *b_);
+            i.epoch = 2;
+            i.iat = at;
+            return HttpAnswer{200, json::Object().set("touchstone", c.touchstone).set("index", sign_index(i, c_->key)).jcs(), {}, 0, 0};
+        };
+        for (const UnixTime after : {1, 5, 20}) {
+            clock_->t += 20;
+            at = list + after;
+            expect(Taken::unavailable, b_->pay(c.shown(5)));
+            CPPUNIT_ASSERT(!b_->entry(c));
+        }
+        // What was signed before may have been signed before the key was revoked: the broker will say.
+        clock_->t += 20;
+        at = list - 50;
+        expect(Taken::held, b_->pay(c.shown(5)));
     }
 
     void key_rollover() {

@@ -184,6 +184,7 @@ class TillTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(refusals);
     CPPUNIT_TEST(released);
     CPPUNIT_TEST(busy_is_waited_for);
+    CPPUNIT_TEST(few_wait_at_once);
     CPPUNIT_TEST(custody_regained);
     CPPUNIT_TEST(owed_from_earlier_epochs);
     CPPUNIT_TEST(lease_renewed);
@@ -437,6 +438,40 @@ private:
         const auto judged = t->reserve(same);
         later.join();
         CPPUNIT_ASSERT(judged.answer == Answer::judged && judged.verdict == Verdict::replayed);
+    }
+
+    // Duplicates of a payment whose handler is slow do not take every thread there is.
+    void few_wait_at_once() {
+        options_.busy_wait_ms = 20000;
+        options_.most_waiting = 3;
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(t->take(m.coin()).ok());
+        auto first = m.charge(1);
+        auto out = t->reserve(first);
+        CPPUNIT_ASSERT(out.verdict == Verdict::paid);
+        std::atomic<int> turned_away = 0, replayed = 0;
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 8; ++i)
+            threads.emplace_back([&] {
+                auto same = m.charge(1);
+                const auto o = t->reserve(same);
+                turned_away += o.answer == Answer::unavailable;
+                replayed += o.answer == Answer::judged && o.verdict == Verdict::replayed;
+            });
+        const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        while (turned_away < 5 && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        CPPUNIT_ASSERT_EQUAL(5, turned_away.load());
+        // Another coin is none of theirs.
+        const Money other(2);
+        CPPUNIT_ASSERT(t->take(other.coin()).ok() && pay(*t, other, 1, 1));
+        CPPUNIT_ASSERT(t->settle(first, out));
+        threads.clear();
+        CPPUNIT_ASSERT_EQUAL(3, replayed.load());
+        CPPUNIT_ASSERT_EQUAL(5, turned_away.load());
+        auto again = m.charge(1);
+        CPPUNIT_ASSERT(t->reserve(again).answer == Answer::judged);  // the places are free again
     }
 
     void custody_regained() {
