@@ -147,8 +147,7 @@ Outcome<Response> renew(Broker b, Request& request) {
     return answer;
 }
 
-// What a report says, and what of it verified: everything before the first
-// that did not.
+// What a report says, and what of it verified.
 struct Report {
     std::vector<custody::Shown> shown;
     std::optional<Refusal> flaw;
@@ -188,12 +187,12 @@ std::optional<Refusal> break_in(const std::vector<custody::Shown>& shown, const 
 Report read_report(Broker b, Sql& sql, const std::vector<std::string>& tokens, std::string_view coin,
                    const std::string& caller) {
     Report report;
+    // One that does not verify does not keep the others from being on file.
     for (const auto& token : tokens) {
         auto shown = custody::verify_shown(b.context, sql, token);
         if (!shown) report.flaw = shown.refusal();
         else if (shown->says.coin != coin) report.flaw = unlinked("One is of another coin.");
         else report.shown.push_back(std::move(*shown));
-        if (report.flaw) break;
     }
     // In the order in which they were signed each finds the epoch it ends.
     std::stable_sort(report.shown.begin(), report.shown.end(),

@@ -60,9 +60,10 @@ bool may_be_cleared(Sql& sql, const Open& o, UnixTime now) {
         sql,
         "SELECT f.kind, f.at FROM frauds f JOIN coins c ON c.id = f.coin WHERE f.vendor = :v AND c.coin = :c AND f.cleared = 0",
         o.culprit, o.coin);
-    return !proofs.empty() && std::all_of(proofs.begin(), proofs.end(), [&](const auto& p) {
-        const auto& [kind, at] = p;
-        return kind == fraud::never_held && now - at - downtime_s(sql, at, now) < accusation_stands_s;
+    const bool sure = std::any_of(proofs.begin(), proofs.end(), [](const auto& p) { return std::get<0>(p) != fraud::never_held; });
+    return !sure && std::any_of(proofs.begin(), proofs.end(), [&](const auto& p) {
+        const auto at = std::get<1>(p);
+        return now - at - downtime_s(sql, at, now) < accusation_stands_s;
     });
 }
 

@@ -15,6 +15,9 @@ constexpr const char* columns = "SELECT id, vendor, aud, token, idx, payword FRO
 // A coin changes hands a thousand times a day at the most.
 constexpr std::uint64_t most_epochs = 1u << 30;
 
+// Of one coin, from one vendor to another.
+constexpr Int gifts_kept = 64;
+
 template <class... In>
 std::optional<OnFile> find_one(Sql& sql, const char* where, const In&... in) {
     const auto row = one<Int, Int, std::string, std::string, Int, std::string>(sql, std::string(columns) + where, in...);
@@ -50,13 +53,15 @@ bool decides(Sql& sql, const Shown& s) {
     return epoch && epoch->vendor == s.signer && !deciding(sql, s.coin, number, s.signer);
 }
 
-// Whether it is the first that this signer gave a vendor for that coin: by it
-// the receiver has its right to be held harmless, however often the signer was
-// proven a fraud before. Bounded by the number of vendors.
-bool first_to_its_receiver(Sql& sql, const Shown& s) {
+// Whether it is among the first that this signer gave a vendor for that coin:
+// by them the receiver has its right to be held harmless, and may pass the coin
+// on, however often the signer was proven a fraud before. Bounded by the number
+// of vendors; a vendor that was deceived once sells and passes on nothing more
+// of that coin before its broker has confirmed it.
+bool given_seldom(Sql& sql, const Shown& s) {
     return vendors::find(sql, s.says.aud) && number(sql,
                                                     "SELECT COUNT(*) FROM signed_indices WHERE coin = :c AND vendor = :v "
-                                                    "AND aud = :a", s.coin, s.signer, s.says.aud) == 0;
+                                                    "AND aud = :a", s.coin, s.signer, s.says.aud) < gifts_kept;
 }
 
 }  // namespace
@@ -79,7 +84,7 @@ Outcome<Shown> verify_shown(const Context& context, Sql& sql, std::string_view t
 
 std::optional<OnFile> record(Sql& sql, const Shown& s, UnixTime now) {
     if (auto known = find_one(sql, "WHERE token = :t", s.token)) return known;
-    if (proofs_over(sql, s.signer, s.coin) >= proofs_kept && !decides(sql, s) && !first_to_its_receiver(sql, s))
+    if (proofs_over(sql, s.signer, s.coin) >= proofs_kept && !decides(sql, s) && !given_seldom(sql, s))
         return std::nullopt;
     const auto word = encode_payword(s.says.payword);
     run(sql,

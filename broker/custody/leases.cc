@@ -123,7 +123,8 @@ void learn(Sql& sql, const Epoch& e, const Mark& mark) {
 bool others_wait(const Context& context, Sql& sql, const Coin& c, Int vendor, UnixTime now) {
     if (c.state != "live") return true;
     // The lease that ran when it asked is over by then, and the coin was to be had.
-    const UnixTime since = now - context.options.lease_s - limits::lease_margin_s;
+    UnixTime since = now - context.options.lease_s - limits::lease_margin_s;
+    since -= downtime_s(sql, since, now);
     return number(sql,
                   "SELECT COUNT(*) FROM waiting w JOIN vendors v ON v.id = w.vendor "
                   "WHERE w.coin = :c AND w.vendor <> :v AND w.since >= :s AND v.status = 'approved'",

@@ -39,6 +39,7 @@ Result<SignedIndex> Handover::verify(Line& line, const Touchstone& terms, std::s
     if (!signer || !iat) return {Code::malformed, "index: it cannot be read"};
     auto i = verify_index(token, line.directory->keys_of(*signer, shown, static_cast<UnixTime>(*iat)));
     if (!i) return i;
+    if (i->aud == i->iss) return {Code::mismatch, "index: signed to its signer itself"};
     if (i->epoch > most_epochs) return {Code::mismatch, "index: no coin has so many epochs"};
     if (i->coin != terms.coin || !i->speaks_to(terms.iss)) return {Code::mismatch, "index: of another coin"};
     if (i->index > terms.n) return {Code::mismatch, "index: beyond the chain"};
@@ -68,18 +69,25 @@ Result<SignedIndex> Handover::addressed_here(Line& line, const Touchstone& terms
 std::vector<std::string> Handover::before(Line& line, const Touchstone& terms, const json::Value& body,
                                           const SignedIndex& by) {
     const auto* list = body.array("before");
-    if (!list || list->size() > most_before) return {};
+    if (!list) return {};
     std::vector<std::string> tokens;
     for (const auto& v : *list) tokens.emplace_back(v.as_string().value_or(""));
+    std::vector<std::string> good;
     auto epoch = by.epoch;
     auto signer = by.iss;
-    for (auto t = tokens.rbegin(); t != tokens.rend(); ++t) {
+    for (auto t = tokens.rbegin(); t != tokens.rend() && good.size() < most_before; ++t) {
         const auto i = verify(line, terms, *t, nullptr);
-        if (!i || i->aud != signer || i->epoch + 1 != epoch) return {};
+        if (!i || i->aud != signer || i->epoch + 1 != epoch) break;
+        good.insert(good.begin(), *t);
         epoch = i->epoch;
         signer = i->iss;
     }
-    return tokens;
+    return good;
+}
+
+std::vector<std::string> Handover::last_of(std::vector<std::string> indices) {
+    if (indices.size() > most_before) indices.erase(indices.begin(), indices.end() - most_before);
+    return indices;
 }
 
 Followed Handover::take(const Touchstone& terms, const std::string& touchstone, const SignedIndex& by,
@@ -94,6 +102,8 @@ Followed Handover::take(const Touchstone& terms, const std::string& touchstone, 
         before.push_back(known->handed_over->index);
         indices.insert(indices.begin(), before.begin(), before.end());
     }
+    if (indices.size() > most_unreported)
+        return ended(Followed::End::absent, "the broker has to hear of earlier hand-overs first");
     const auto taken =
         till_.take({terms, touchstone, {}, by.epoch + 1, by.index, by.payword, by.exp, std::move(indices), pages_});
     if (!taken) {
@@ -101,10 +111,13 @@ Followed Handover::take(const Touchstone& terms, const std::string& touchstone, 
         return ended(Followed::End::till_failed, "the till cannot take the coin");
     }
     if (!*taken) return ended(Followed::End::stale, "it was taken over by that index before, and passed on since");
+    const auto now_known = till_.find(terms.tag);
+    if (now_known && now_known->coin.indices.empty() && now_known->coin.lease < world_.clock.now())
+        return ended(Followed::End::absent, "it is signed for a custody that has ended");
     world_.log.write(Log::Level::info, short_name(terms.coin) + " taken over from " + by.iss + ", epoch " +
                                            std::to_string(by.epoch + 1));
     Followed f = ended(Followed::End::taken, {});
-    f.confirmed_only = pages_ == 0;
+    f.confirmed_only = now_known && !now_known->coin.indices.empty() && now_known->pages_left == 0;
     return f;
 }
 
@@ -128,8 +141,7 @@ Reply Handover::ask(Line& line, const Wanted& w, const Lead& lead) {
         // releaser, because it may stand in no list by now.
         body.set("index", lead.indices.back()).set("touchstone", w.touchstone);
         if (!lead.releaser.empty()) body.set("releaser", lead.releaser);
-        const auto before = std::min(lead.indices.size() - 1, most_before);
-        if (before > 0) body.set("before", std::vector(lead.indices.end() - 1 - static_cast<std::ptrdiff_t>(before), lead.indices.end() - 1));
+        if (lead.indices.size() > 1) body.set("before", last_of({lead.indices.begin(), lead.indices.end() - 1}));
     }
     return peers_.hand_over(lead.holder.certificate, members, std::move(body));
 }

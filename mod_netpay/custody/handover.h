@@ -74,15 +74,18 @@ public:
                                        const Certificate* shown);
     // What the sender of a message knows to be unreported of the indices before
     // `by` ("before" in its body): the broker is told of them first, or it would
-    // take their signers for vendors that never held the coin. Only what leads to
-    // `by` without a gap; what does not verify is worth nothing, and left out.
+    // take their signers for vendors that never held the coin. The newest that
+    // lead to `by` without a gap and verify.
     std::vector<std::string> before(Line& line, const Touchstone& terms, const json::Value& body, const SignedIndex& by);
+    // As many of them as a message carries.
+    static std::vector<std::string> last_of(std::vector<std::string> indices);
     // The coin into the till, unconfirmed, by the last of these indices.
     Followed take(const Touchstone& terms, const std::string& touchstone, const SignedIndex& by,
                   std::vector<std::string> indices);
 
 private:
     static constexpr std::size_t most_before = 3;
+    static constexpr std::size_t most_unreported = 16;  // what the broker takes in one report
     static constexpr int most_further = 3;  // more vendors than that between two reports do not happen honestly
 
     Result<SignedIndex> verify(Line& line, const Touchstone& terms, std::string_view token, const Certificate* shown);

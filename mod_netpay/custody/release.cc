@@ -163,6 +163,9 @@ std::optional<Touchstone> Release::terms_of(const Asked& a, const std::optional<
     } else if (a.index == 0) {
         return std::nullopt;
     } else {
+        // One at a time: a broker that hangs must not take httpd's threads.
+        const std::unique_lock alone(asking_, std::try_to_lock);
+        if (!alone) return std::nullopt;
         const auto members = json::Object()
                                  .set("coin", a.coin)
                                  .set("index", std::uint64_t{a.index})
@@ -199,7 +202,7 @@ Release::Refused Release::take_over_by_index(const Asked& a, std::optional<till:
         return forbidden("index", "the index enclosed is not this vendor's");
     // What it took over before is told first: the broker would not hear of it
     // after this, and each index would open the limit of unconfirmed sales anew.
-    if (e && e->standing == till::Standing::held && !e->coin.indices.empty()) {
+    if (e && !e->coin.indices.empty()) {
         reports_.note(a.tag);
         return not_confirmed();
     }
@@ -214,7 +217,14 @@ Release::Refused Release::take_over_by_index(const Asked& a, std::optional<till:
     indices.push_back(*a.index_token);
     const auto f = handover_.take(*terms, token, *i, std::move(indices));
     if (f.end == Followed::End::till_failed) return unavailable(f.detail);
-    if (f.end == Followed::End::taken) reports_.note(a.tag);
+    if (f.end == Followed::End::taken) {
+        // Nothing is signed on the strength of an index that the broker knows to be
+        // void: it would look as if this vendor had never held the coin. Only
+        // where the broker is out of reach the coin is passed on unconfirmed.
+        const auto told = reports_.report(a.tag, std::chrono::milliseconds(o_.release_wait_ms));
+        if (told == Reports::Told::refused || told == Reports::Told::busy) return not_confirmed();
+        if (told == Reports::Told::later) reports_.note(a.tag);
+    }
     e = till_.find(a.tag);
     return std::nullopt;
 }
@@ -269,7 +279,7 @@ HandoffAnswer Release::tell(const Asked& a, const till::Entry& e, const till::Ti
     json::Object body;
     body.set("index", o.given.index);
     // By which it was this vendor's to give, until the broker has been told.
-    if (!e.coin.indices.empty()) body.set("before", e.coin.indices);
+    if (!e.coin.indices.empty()) body.set("before", Handover::last_of(e.coin.indices));
     if (!o.given.certificate.empty()) body.set("certificate", o.given.certificate);
     return {410, body.jcs(), 0, "elsewhere"};
 }

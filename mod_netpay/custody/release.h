@@ -51,6 +51,7 @@ private:
     Handover& handover_;
     Reports& reports_;
     const World world_;
+    std::mutex asking_;     // for a touchstone that a caller did not enclose
     std::mutex long_walk_;  // one at a time: bounds what strangers can make this process hash
     std::atomic<int> waiting_ = 0;
 };

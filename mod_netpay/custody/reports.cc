@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::int64_t longest_backoff_s = 300;
 // A report the broker answered and did not take is no matter of seconds:
-// 60 s doubling to an hour.
-constexpr std::int64_t first_deferral_s = 60, longest_deferral_s = 3600;
+// 60 s doubling to 300 s: so long the broker waits for what clears a vendor
+// that is accused of never having held a coin (accusation_stands_s there, twice that).
+constexpr std::int64_t first_deferral_s = 60, longest_deferral_s = 300;
 // Coins looked at in one round, and how long one may last: the thread has
 // leases to renew too.
 constexpr std::size_t most_in_round = 1000;
@@ -81,11 +82,17 @@ Reports::Told Reports::tell(const Tag16& coin) {
     if (e->coin.indices.empty()) return e->standing == till::Standing::dropped ? Told::dropped : Told::confirmed;
     auto* line = lines_.find(e->coin.terms.iss);
     if (!line) return Told::refused;
-    const auto reply = line->client->call("custody/transfer", json::Object().set("coin", e->coin.terms.coin),
-                                          json::Object().set("index", e->coin.indices));
+    const auto ask = [&](const std::vector<std::string>& indices) {
+        return line->client->call("custody/transfer", json::Object().set("coin", e->coin.terms.coin),
+                                  json::Object().set("index", indices));
+    };
+    auto reply = ask(e->coin.indices);
+    // What others enclosed may be worth nothing; the one by which the coin came counts by itself.
+    if ((reply.status == 400 || reply.status == 422) && e->coin.indices.size() > 1) reply = ask({e->coin.indices.back()});
     switch (reply.status) {
         case 200: return confirm(*line, *e, reply);
-        case 409: return drop(*e, reply);
+        // 422: the broker does not know its signature, and never will.
+        case 409: case 404: case 410: case 422: return drop(*e, reply);
         case 0: ++failed_; return Told::later;
         default:
             ++failed_;

@@ -177,7 +177,7 @@ std::string encode(const Papers& p) {
     if (p.handed_over) w.text(p.handed_over->index).text(p.handed_over->to).text(p.handed_over->certificate);
     w.number(c.pages).number(static_cast<std::uint32_t>(c.indices.size()));
     for (const auto& token : c.indices) w.text(token);
-    w.number(p.floor).text(p.refused);
+    w.number(p.floor).text(p.refused).number(p.void_epoch);
     return w.sealed();
 }
 
@@ -201,6 +201,7 @@ bool decode_travels(Reader& r, Papers& p) {
     for (std::uint32_t k = 0; k < indices && r.good(); ++k) p.coin.indices.push_back(r.text());
     p.floor = r.number<std::uint64_t>();
     p.refused = r.text();
+    p.void_epoch = r.number<std::uint64_t>();
     return r.good();
 }
 

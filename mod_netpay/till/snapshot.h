@@ -32,9 +32,14 @@ struct Papers {
     // this vendor's and are over. What a void index says of epochs counts for nothing.
     std::uint64_t floor = 0;
     std::string refused;  // the index by which the epoch dropped last was taken over
+    // An epoch that turned out void after the coin had been passed on in it: an
+    // index for it is signed, and there must never be a second one. 0: none.
+    std::uint64_t void_epoch = 0;
 
     // The broker has still to confirm the custody.
     bool unconfirmed() const { return coin.custody.empty() && !coin.indices.empty(); }
+    // Somebody deceived this vendor over the coin before.
+    bool was_deceived() const { return !refused.empty(); }
 };
 
 // Whether a state can be one the spend machine came to: a stored one is

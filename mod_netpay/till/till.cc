@@ -80,7 +80,9 @@ bool same_index(const Coin& a, const Coin& b) {
 std::uint64_t floor_after(const Papers& p) {
     switch (p.standing) {
         case Standing::held: return p.coin.epoch;
-        case Standing::handed_over: return p.coin.epoch + 1;
+        case Standing::handed_over:
+            if (p.void_epoch == p.coin.epoch) return p.floor;
+            return p.coin.epoch + 1;
         case Standing::dropped: break;
     }
     return p.floor;
@@ -513,9 +515,15 @@ Result<bool> MappedTill::take(const Coin& coin) {
     }
     if (!same_terms(papers.coin.terms, coin.terms)) return {Code::mismatch, "till: the coin has other terms here"};
     if (papers.standing == Standing::dropped) {
-        if (coin.epoch < papers.floor || is_refused(coin, papers)) return false;
+        if (coin.epoch < papers.floor || coin.epoch == papers.void_epoch || is_refused(coin, papers)) return false;
         return begin_custody(coin, &papers, *now, *slot);
     }
+    // What a void index said of epochs counts for nothing here either, but that
+    // this vendor signed one for it.
+    if (papers.standing == Standing::handed_over && papers.void_epoch == papers.coin.epoch && !coin.custody.empty() &&
+        coin.epoch >= papers.floor && coin.epoch != papers.void_epoch)
+        return begin_custody(coin, &papers, *now, *slot);
+    if (coin.epoch == papers.void_epoch && coin.epoch != papers.coin.epoch) return false;
     if (coin.epoch < papers.coin.epoch) return false;
     if (coin.epoch > papers.coin.epoch) return begin_custody(coin, &papers, *now, *slot);
     if (coin.custody.empty()) {
@@ -536,6 +544,7 @@ Result<bool> MappedTill::begin_custody(const Coin& coin, const Papers* known, co
     if (known) {
         papers.floor = floor_after(*known);
         papers.refused = known->refused;
+        papers.void_epoch = known->void_epoch;
     }
     Snapshot next;
     if (now) next = *now;
@@ -551,6 +560,8 @@ Result<bool> MappedTill::begin_custody(const Coin& coin, const Papers* known, co
     // From one unconfirmed custody to the next the pages are not counted anew.
     if (papers.unconfirmed() && known && known->unconfirmed())
         papers.coin.pages = std::min(coin.pages, now->pages_left);
+    // Nor does who deceived this vendor once get a page before the broker has spoken.
+    if (papers.unconfirmed() && papers.was_deceived()) papers.coin.pages = 0;
     next.pages_left = papers.unconfirmed() ? papers.coin.pages : 0;
     return change(papers, next, slot, [&, known = known != nullptr](Papers& p) {
         if (known) return keep_owed(p, before, coin);
@@ -611,7 +622,7 @@ Till::HandoverOutcome MappedTill::hand_over(const Tag16& coin, std::uint64_t epo
     auto state = snapshot_of(coin, *slot);
     if (!state) return failed(why_store);
     if (!*state) return failed(why_damaged);
-    if (papers.unconfirmed() && (!unconfirmed_too || (*state)->pages_left != papers.coin.pages))
+    if (papers.unconfirmed() && (!unconfirmed_too || papers.was_deceived() || (*state)->pages_left != papers.coin.pages))
         return {unconfirmed, {}, ""};
     if (*slot) {
         drop_dead((*slot)->open());
@@ -640,6 +651,7 @@ Result<bool> MappedTill::drop(const Tag16& coin, std::uint64_t epoch) {
     // no second index is ever signed for that epoch, not even where the broker
     // gives this vendor the true epoch of its number.
     if (papers.standing == Standing::held) papers.standing = Standing::dropped;
+    else if (papers.standing == Standing::handed_over && papers.coin.custody.empty()) papers.void_epoch = papers.coin.epoch;
     if (*slot) (*slot)->open() = Reservations{};  // what is under way is not sold any more
     const auto state = snapshot_of(coin, *slot);
     if (!state) return state.error();

@@ -160,6 +160,8 @@ public:
     // that was handed over (at most confirmed). After a dropped one any epoch will do
     // that is not older than what was held before it, by another index than the
     // one that was refused: what a void index says of epochs counts for nothing.
+    // After a dropped one an unconfirmed custody has no pages and is not passed
+    // on; where the dropped one had been passed on, no other of its number is held.
     // Errors: what the disk said; mismatch if the terms are not those known.
     virtual Result<bool> take(const Coin& coin) = 0;
 

@@ -26,6 +26,8 @@ class BrokerFraudTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(receiver_repays_what_it_owes);
     CPPUNIT_TEST(never_held);
     CPPUNIT_TEST(never_held_is_paid_for_when_no_report_can_clear_it);
+    CPPUNIT_TEST(a_fraud_frames_nobody_by_many_frauds);
+    CPPUNIT_TEST(a_bad_token_hides_no_good_one);
     CPPUNIT_TEST(never_held_and_the_coin_is_anothers);
     CPPUNIT_TEST(never_held_after_its_own);
     CPPUNIT_TEST(cleared_by_the_founding_index);
@@ -310,6 +312,27 @@ public:
         }
     }
 
+    // Who was given the coin by a proven fraud, and passed it on, did hold it as far as it could know.
+    void a_fraud_frames_nobody_by_many_frauds() {
+        Scene s;
+        for (std::uint64_t e = 10; e < 40; ++e) assert_problem(409, "overruled", s.w.transfer(s.c, s.coin, {s.index(s.b, s.c, e, 30)}));
+        assert_problem(409, "overruled", s.w.transfer(s.d, s.coin, {s.index(s.c, s.d, 40, 30)}));
+        CPPUNIT_ASSERT(s.proofs().find("mags") == std::string::npos);
+        same("approved", s.w.status_of(s.c));
+        s.w.assert_sound();
+    }
+
+    // What a caller enclosed beside the index that counts.
+    void a_bad_token_hides_no_good_one() {
+        Scene s;
+        const auto self = s.w.hand_over(s.b, s.b.origin, s.coin, 8, 30);
+        assert_problem(422, "index", s.w.transfer(s.c, s.coin, {self, s.index(s.b, s.c, 9, 30)}));
+        assert_problem(409, "overruled", s.w.transfer(s.d, s.coin, {s.index(s.c, s.d, 10, 30)}));
+        same("blog never-held 9", s.proofs());
+        same("approved", s.w.status_of(s.c));
+        s.w.assert_sound();
+    }
+
     void never_held_and_the_coin_is_anothers() {
         Scene s;
         const auto ab = s.index(s.a, s.b, 1, 30);
@@ -500,10 +523,10 @@ public:
 
     void keeps_so_many_proofs() {
         Twice s;
-        for (std::uint32_t i = 0; i < 40; ++i)
+        for (std::uint32_t i = 0; i < 80; ++i)
             assert_problem(409, "overruled", s.w.transfer(s.c, s.coin, {s.index(s.a, s.c, 1, 31 + i)}));
-        CPPUNIT_ASSERT_EQUAL(Int{16}, s.w.count("SELECT COUNT(*) FROM frauds"));
-        CPPUNIT_ASSERT_EQUAL(Int{17}, s.w.count("SELECT COUNT(*) FROM signed_indices"));
+        CPPUNIT_ASSERT_EQUAL(Int{64}, s.w.count("SELECT COUNT(*) FROM frauds"));
+        CPPUNIT_ASSERT_EQUAL(Int{65}, s.w.count("SELECT COUNT(*) FROM signed_indices"));
     }
 
     void keeps_so_many_disputes() {
@@ -542,7 +565,7 @@ public:
         Scene s;
         for (std::uint32_t i = 0; i < 20; ++i)
             assert_problem(409, "overruled", s.w.transfer(s.c, s.coin, {s.index(s.a, s.c, 2 + i, 30)}));
-        CPPUNIT_ASSERT_EQUAL(Int{16}, s.w.count("SELECT COUNT(*) FROM signed_indices"));
+        CPPUNIT_ASSERT_EQUAL(Int{20}, s.w.count("SELECT COUNT(*) FROM signed_indices"));
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{2}, s.w.custody_of(s.w.transfer(s.b, s.coin, {s.index(s.a, s.b, 1, 30)})).epoch);
     }
 
@@ -556,7 +579,7 @@ public:
         s.claims_in_vain(s.d, 30, 35);
         same("0 5 0", s.purse(s.d));
         assert_problem(409, "overruled", s.w.transfer(s.d, s.coin, {s.index(s.a, s.d, 1, 90)}));
-        CPPUNIT_ASSERT_EQUAL(Int{18}, s.w.count("SELECT COUNT(*) FROM signed_indices"));
+        CPPUNIT_ASSERT_EQUAL(Int{24}, s.w.count("SELECT COUNT(*) FROM signed_indices"));
         s.w.assert_sound();
     }
 

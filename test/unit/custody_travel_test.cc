@@ -25,6 +25,8 @@ class TravelTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(back_at_the_one_whose_answer_was_lost);
     CPPUNIT_TEST(two_lost_answers_and_a_fourth_vendor);
     CPPUNIT_TEST(the_first_to_report_tells_what_was_before);
+    CPPUNIT_TEST(a_void_index_is_not_signed_on);
+    CPPUNIT_TEST(a_void_index_signed_on_while_the_broker_was_away);
     CPPUNIT_TEST(who_never_heard_of_it_gets_the_touchstone_from_the_broker);
     CPPUNIT_TEST(back_before_the_broker_has_heard);
     CPPUNIT_TEST(the_limit_of_unconfirmed_custody);
@@ -350,11 +352,11 @@ private:
         CPPUNIT_ASSERT(b_->entry(c)->standing == Standing::handed_over);
         CPPUNIT_ASSERT(!c_->entry(c));
         net_->lose.clear();
-        const auto got = d_->pay(c.shown(5));              // A → 410 B → 410 C → C takes and lets go
+        const auto got = d_->pay(c.shown(5));              // B → 410 C → C takes and lets go
         expect(Taken::held, got);
         CPPUNIT_ASSERT(got.way == "chain");
         held_at(*d_, c, 4, 3);
-        CPPUNIT_ASSERT_EQUAL(std::size_t{3}, d_->entry(c)->coin.indices.size());
+        CPPUNIT_ASSERT_EQUAL(std::size_t{2}, d_->entry(c)->coin.indices.size());  // B told the broker before it let go
         CPPUNIT_ASSERT(c_->entry(c)->standing == Standing::handed_over);
         d_->keeper->housekeeping();
         CPPUNIT_ASSERT(confirmed(*d_, c));
@@ -375,7 +377,8 @@ private:
             net_->lose = {a_->origin};
             expect(Taken::unavailable, b_->pay(c.shown(5)));
             net_->lose = {b_->origin};
-            expect(Taken::unavailable, c_->pay(c.shown(5)));  // A → 410 B → B takes and lets go, lost
+            broker_->down = true;
+            expect(Taken::unavailable, c_->pay(from(c, 5, *a_, 3)));  // A → 410 B → B takes and lets go, lost
             net_->lose.clear();
             clock_->t += 3;
             if (from_the_holder) {
@@ -389,10 +392,50 @@ private:
             const auto told = c_->entry(c)->coin.indices;
             CPPUNIT_ASSERT_EQUAL(std::size_t{2}, told.size());
             CPPUNIT_ASSERT_EQUAL(a_->entry(c)->handed_over->index, told[0]);
+            broker_->down = false;
+            clock_->t += 400;
             c_->keeper->housekeeping();
             rounds();
             CPPUNIT_ASSERT(confirmed(*c_, c));
         }
+    }
+
+    // D asks B for a coin by an index that D's friend C signed for an epoch it never held.
+    custody::HandoffAnswer ask_by_a_void_index(const TestCoin& c, std::uint64_t epoch) {
+        const auto lie = sign_index({c_->origin, b_->origin, c.terms.coin, epoch, 4, c.chain.at(4), clock_->now(), clock_->now() + 9000}, c_->key);
+        const auto members = json::Object().set("coin", c.terms.coin).set("epoch", epoch + 1).set("index", std::uint64_t{5})
+                                 .set("payword", encode_payword(c.chain.at(5)));
+        const RequestHead head{d_->origin, b_->origin, "handoff", clock_->now(), *custody::fresh_name(custody::system_random())};
+        return b_->keeper->hand_over(json::Object().set("request", sign_request(head, members, d_->key))
+                                         .set("certificate", broker_->certificate(d_->origin)).set("index", lie)
+                                         .set("releaser", broker_->certificate(c_->origin)).set("touchstone", c.touchstone).jcs());
+    }
+
+    void a_void_index_is_not_signed_on() {
+        const auto c = coin(1);
+        broker_->sell(c);
+        CPPUNIT_ASSERT_EQUAL(404, ask_by_a_void_index(c, 7).status);
+        CPPUNIT_ASSERT(b_->entry(c)->standing == Standing::dropped && !b_->entry(c)->handed_over);
+        // Who deceived it once gets nothing on credit, and no signature.
+        broker_->down = true;
+        clock_->t += 400;
+        CPPUNIT_ASSERT_EQUAL(503, ask_by_a_void_index(c, 9).status);
+        CPPUNIT_ASSERT_EQUAL(0u, b_->entry(c)->pages_left);
+        CPPUNIT_ASSERT(!b_->entry(c)->handed_over);
+    }
+
+    // It cannot know: and is not barred from the coin for ever by what it signed.
+    void a_void_index_signed_on_while_the_broker_was_away() {
+        const auto c = coin(1);
+        broker_->sell(c);
+        broker_->down = true;
+        CPPUNIT_ASSERT_EQUAL(200, ask_by_a_void_index(c, (1u << 30) - 1).status);
+        broker_->down = false;
+        clock_->t += 400;
+        rounds();
+        CPPUNIT_ASSERT(b_->entry(c)->standing == Standing::handed_over);
+        expect(Taken::held, b_->pay(c.shown(6)));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{1}, b_->entry(c)->coin.epoch);
     }
 
     // A caller of another make encloses what section 7 names, and no touchstone.
