@@ -34,9 +34,11 @@ struct Fault {
 
 // Money of one currency by the ledger, in micro-units, when all is well:
 //   in = vouchers + customers + coins + vendors - owed + paid
+//   lost to cards = what the broker's own money stands for
 //   sold = coins + credited + refunded
 struct Money {
-    std::int64_t in = 0;         // vouchers sold
+    std::int64_t in = 0;         // vouchers sold and cards paid, less what went back to cards out of balances
+    std::int64_t lost = 0;       // went back to cards after it had been spent
     std::int64_t vouchers = 0;   // unused
     std::int64_t customers = 0;  // balances
     std::int64_t coins = 0;      // units neither credited nor refunded

@@ -48,7 +48,9 @@ public:
           coin_(desk.db.prepare("SELECT a.name, c.cur, c.unit * c.n, c.unit * c.refunded FROM coins c JOIN accounts a "
                                 "ON a.id = c.account WHERE c.coin = ?")),
           voucher_(desk.db.prepare("SELECT COALESCE(a.name, ''), v.cur, v.amount FROM vouchers v LEFT JOIN accounts a "
-                                   "ON a.id = v.account WHERE v.id = ? AND v.used > 0")) {}
+                                   "ON a.id = v.account WHERE v.id = ? AND v.used > 0")),
+          checkout_(desk.db.prepare("SELECT a.name, c.cur, c.amount, c.refunded FROM checkouts c JOIN accounts a ON a.id = c.account "
+                                    "WHERE c.id = ? AND c.state IN ('paid', 'refunded')")) {}
 
     void all() {
         auto& counts = desk_.summary.counts;
@@ -122,6 +124,18 @@ private:
                 fault(m, "voucher-amount", "A top-up was booked over " + text(m.total) + " by " + m.reference + ", which is of " +
                                                text(voucher_.number(2)) + " " + voucher_.text(1) + ".",
                       distance(voucher_.number(2), m.total));
+        } else if (m.kind == "card" || m.kind == "card-refund") {
+            const auto id = begins(m.reference, "checkout ") ? std::atoll(m.reference.c_str() + 9) : 0;
+            if (!checkout_.with(static_cast<std::int64_t>(id)).step())
+                return fault(m, "checkout-missing", "A card payment was booked by " + m.reference + ", which is not there or not paid.",
+                             unsigned_of(m.total));
+            owner_ = "customer:" + checkout_.text(0);
+            const auto most = checkout_.number(m.kind == "card" ? 2 : 3);
+            if (checkout_.view(1) != m.cur || (m.kind == "card" ? m.total != most : m.total > most))
+                fault(m, "checkout-amount", "A card payment was " + std::string(m.kind == "card" ? "booked over " : "given back over ") +
+                                                text(m.total) + " " + m.cur + " by " + m.reference + ", which says " + text(most) + " " +
+                                                checkout_.text(1) + ".",
+                      distance(most, m.total));
         }
     }
 
@@ -132,6 +146,8 @@ private:
         const bool of_reference = whose == m.reference.substr(0, m.reference.find(' ')) && !whose.empty();
         if (m.kind == "vouchers") return a == (debit ? "cash" : "vouchers:outstanding");
         if (m.kind == "topup") return debit ? a == "vouchers:outstanding" : a == owner_;
+        if (m.kind == "card") return debit ? a == "cash" : a == owner_;
+        if (m.kind == "card-refund") return debit ? a == owner_ || a == "card:losses" : a == "cash" || a == "operator";
         if (m.kind == "coin") return debit ? a == owner_ : a == "coins:outstanding";
         if (m.kind == "refund") return debit ? a == "coins:outstanding" : a == owner_;
         if (m.kind == "redemption" || m.kind == "late-credit") return debit ? a == "coins:outstanding" : of_reference;
@@ -143,7 +159,7 @@ private:
     }
 
     Desk& desk_;
-    Statement rows_, coin_, voucher_;
+    Statement rows_, coin_, voucher_, checkout_;
     std::string owner_;
 };
 
@@ -177,6 +193,14 @@ const Rule rules[] = {
      "SELECT '', 'voucher ' || v.id, COALESCE(b.times, 0), 1, v.cur FROM vouchers v LEFT JOIN by_kind b "
      "ON b.kind = 'topup' AND b.reference = 'voucher ' || v.id WHERE v.used > 0 AND COALESCE(b.times, 0) <> 1",
      "@ is used, and was booked # times."},
+    {"checkout-movement",
+     "SELECT '', 'checkout ' || c.id, COALESCE(b.total, 0), c.amount, c.cur FROM checkouts c LEFT JOIN by_kind b "
+     "ON b.kind = 'card' AND b.reference = 'checkout ' || c.id WHERE c.state IN ('paid', 'refunded') AND COALESCE(b.total, 0) <> c.amount",
+     "@ was paid over $ by its row and # by the ledger."},
+    {"checkout-movement",
+     "SELECT '', 'checkout ' || c.id, COALESCE(b.total, 0), c.refunded, c.cur FROM checkouts c LEFT JOIN by_kind b "
+     "ON b.kind = 'card-refund' AND b.reference = 'checkout ' || c.id WHERE COALESCE(b.total, 0) <> c.refunded",
+     "@ was given back over $ by its row and # by the ledger."},
     {"reversal-movement",
      "SELECT c.coin, '', COALESCE(b.total, 0), q.worth, c.cur FROM (SELECT r.coin, SUM((r.hi - r.lo) * k.unit) AS worth "
      "FROM reversals r JOIN coins k ON k.id = r.coin GROUP BY r.coin) q JOIN coins c ON c.id = q.coin LEFT JOIN by_kind b "
@@ -236,15 +260,20 @@ void make_tables(Database& db) {
     for (const char* sql : {
              "CREATE TEMP TABLE by_kind (kind TEXT, reference TEXT, times BIGINT, total BIGINT, PRIMARY KEY (kind, reference)) WITHOUT ROWID",
              "INSERT INTO by_kind SELECT kind, reference, COUNT(*), SUM(total) FROM main.movements "
-             "WHERE kind IN ('coin', 'refund', 'topup', 'reversal', 'compensation') GROUP BY kind, reference",
+             "WHERE kind IN ('coin', 'refund', 'topup', 'card', 'card-refund', 'reversal', 'compensation') GROUP BY kind, reference",
              // What the records say an account should hold.
              "CREATE TEMP TABLE expected (name TEXT, cur TEXT, amount BIGINT, PRIMARY KEY (name, cur)) WITHOUT ROWID",
+             // Of card payments: what has not gone back to the card out of the balance.
              "INSERT INTO expected SELECT 'cash', cur, SUM(amount) FROM (SELECT cur, amount FROM vouchers UNION ALL "
+             "SELECT cur, amount - refunded + lost FROM checkouts WHERE state IN ('paid', 'refunded') UNION ALL "
              "SELECT cur, -total FROM movements WHERE kind = 'payout') GROUP BY cur",
              "INSERT INTO expected SELECT 'vouchers:outstanding', cur, SUM(amount) FROM vouchers WHERE used = 0 GROUP BY cur",
              "INSERT INTO expected SELECT 'customer:' || a.name, q.cur, SUM(q.amount) FROM (SELECT account, cur, amount FROM vouchers "
-             "WHERE used > 0 UNION ALL SELECT account, cur, unit * (refunded - n) FROM coins) q JOIN accounts a ON a.id = q.account "
+             "WHERE used > 0 UNION ALL SELECT account, cur, amount - refunded + lost FROM checkouts WHERE state IN ('paid', 'refunded') "
+             "UNION ALL SELECT account, cur, unit * (refunded - n) FROM coins) q JOIN accounts a ON a.id = q.account "
              "GROUP BY a.name, q.cur",
+             "INSERT INTO expected SELECT n.name, c.cur, SUM(c.lost) FROM checkouts c, (SELECT 'card:losses' AS name UNION ALL "
+             "SELECT 'operator') n GROUP BY n.name, c.cur",
              "INSERT INTO expected SELECT 'coins:outstanding', c.cur, SUM(c.unit * (c.n - c.refunded - COALESCE((SELECT SUM(r.hi - r.lo) "
              "FROM credits r WHERE r.coin = c.id), 0))) FROM coins c GROUP BY c.cur",
              "INSERT INTO expected SELECT 'vendor:' || v.origin || ':pending', c.cur, SUM((r.hi - r.lo) * c.unit) FROM credits r "
@@ -291,7 +320,7 @@ private:
     void one(const Account& a) {
         const auto title = a.name + " " + a.cur;
         const auto whose = std::string(vendor_of(a.name));
-        if (a.debit_side != (a.name == "cash" || (!whose.empty() && ends(a.name, ":owes"))))
+        if (a.debit_side != (a.name == "cash" || a.name == "card:losses" || (!whose.empty() && ends(a.name, ":owes"))))
             desk_.fault("account-side", title, "Account " + title + " is kept on the wrong side.");
         if (a.balance != a.sum())
             desk_.fault("account-balance", title, "Account " + title + " shows " + text(a.balance) + " and its entries add up to " + text(a.sum()) + ".",
@@ -314,7 +343,7 @@ private:
         const auto cur = Currency::parse(a.cur);
         if (!cur) return false;
         auto& m = desk_.summary.money[*cur];
-        if (a.name == "cash") return true;
+        if (a.name == "cash" || a.name == "card:losses" || a.name == "operator") return true;
         if (a.name == "vouchers:outstanding") return m.vouchers += a.sum(), true;
         if (a.name == "coins:outstanding") return m.coins += a.sum(), true;
         if (begins(a.name, "customer:")) return m.customers += a.sum(), true;
@@ -361,6 +390,8 @@ void add(Desk& desk, const char* sql, std::int64_t Money::*member) {
 
 void money(Desk& desk) {
     add(desk, "SELECT cur, SUM(amount) FROM vouchers GROUP BY cur", &Money::in);
+    add(desk, "SELECT cur, SUM(amount - refunded + lost) FROM checkouts WHERE state IN ('paid', 'refunded') GROUP BY cur", &Money::in);
+    add(desk, "SELECT cur, SUM(lost) FROM checkouts WHERE lost > 0 GROUP BY cur", &Money::lost);
     add(desk, "SELECT cur, SUM(total) FROM movements WHERE kind = 'payout' GROUP BY cur", &Money::paid);
     add(desk, "SELECT cur, SUM(unit * n) FROM coins GROUP BY cur", &Money::sold);
     add(desk, "SELECT c.cur, SUM(c.unit * (r.hi - r.lo)) FROM credits r JOIN coins c ON c.id = r.coin GROUP BY c.cur", &Money::credited);

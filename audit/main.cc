@@ -153,7 +153,8 @@ private:
         json::Object o;
         const std::pair<const char*, std::int64_t> members[] = {
             {"in", m.in},     {"vouchers", m.vouchers}, {"customers", m.customers}, {"coins", m.coins},       {"vendors", m.vendors},
-            {"owed", m.owed}, {"paid", m.paid},         {"sold", m.sold},           {"credited", m.credited}, {"refunded", m.refunded}};
+            {"owed", m.owed}, {"paid", m.paid},         {"sold", m.sold},           {"credited", m.credited}, {"refunded", m.refunded},
+            {"lost", m.lost}};
         for (const auto& [name, value] : members) o.set(name, std::to_string(value));
         return o;
     }
@@ -183,7 +184,9 @@ private:
                         money(m.in, cur).c_str(), money(m.vouchers, cur).c_str(), money(m.customers, cur).c_str(), money(m.coins, cur).c_str(),
                         money(m.vendors, cur).c_str());
             if (m.owed) std::printf(" - %s owed by vendors", money(m.owed, cur).c_str());
-            std::printf(" + %s paid out; coins for %s sold = %s unspent + %s credited + %s refunded\n", money(m.paid, cur).c_str(),
+            std::printf(" + %s paid out", money(m.paid, cur).c_str());
+            if (m.lost) std::printf(" (and %s lost to cards)", money(m.lost, cur).c_str());
+            std::printf("; coins for %s sold = %s unspent + %s credited + %s refunded\n",
                         money(m.sold, cur).c_str(), money(m.coins, cur).c_str(), money(m.credited, cur).c_str(), money(m.refunded, cur).c_str());
         }
         std::printf("%s signatures and %s hashes in %.1f s (%s signatures/s): ", thousands(n.signatures).c_str(), thousands(n.hashes).c_str(),

@@ -13,6 +13,13 @@
 
 namespace netpay::broker {
 
+namespace topup {
+struct CardShop;
+}
+namespace web {
+class WebKeys;
+}
+
 struct Context {
     const Options& options;
     KeyStore& keys;
@@ -21,6 +28,8 @@ struct Context {
     Clock& clock;
     Random& random;
     world::Transport* peers = nullptr;  // to vendors; null: none is called (commands)
+    const web::WebKeys* web = nullptr;  // of the pages for people; null: there are none (commands)
+    topup::CardShop* cards = nullptr;   // where cards are paid; null: none are taken
 };
 
 }  // namespace netpay::broker

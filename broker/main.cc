@@ -18,6 +18,8 @@
 #include "broker/api/operator.h"
 #include "broker/custody/handoff.h"
 #include "broker/http/server.h"
+#include "broker/topup/card.h"
+#include "broker/web/keys.h"
 #include "core/timestamp.h"
 
 namespace netpay::broker {
@@ -45,6 +47,7 @@ struct World {
     std::unique_ptr<Log> log;
     std::unique_ptr<KeyStore> keys;
     std::unique_ptr<Store> store;
+    std::unique_ptr<web::WebKeys> web;  // of a daemon that has pages for people
     std::unique_ptr<Context> context;
 
     const Options& options() const { return invocation.options; }
@@ -99,7 +102,12 @@ Result<bool> open_world(World& w, bool serving) {
     auto store = Store::open(o.store);
     if (!store) return store.error();
     w.store = std::move(*store);
-    w.context.reset(new Context{o, *w.keys, *w.log, w.metrics, w.clock, w.random, nullptr});
+    if (serving && o.site) {
+        auto web = web::WebKeys::open(o.keys, w.random);
+        if (!web) return web.error();
+        w.web = std::move(*web);
+    }
+    w.context.reset(new Context{o, *w.keys, *w.log, w.metrics, w.clock, w.random, nullptr, w.web.get()});
     return true;
 }
 
@@ -465,6 +473,9 @@ int run_serve(World& w) {
     });
     const auto rates = set_rates(o, api);
     if (!rates) return fail(rates.error());
+    const auto cards = topup::CardShop::open(o);
+    if (!cards) return fail(cards.error());
+    w.context->cards = cards->get();
     safe_tick(w);
     const auto peers = custody::make_peers(o);
     w.context->peers = peers.get();
@@ -482,6 +493,7 @@ int run_serve(World& w) {
     }
     server->reset();
     w.context->peers = nullptr;
+    w.context->cards = nullptr;
     w.log->info("stopped");
     return 0;
 }
@@ -520,7 +532,7 @@ int run_program(int argc, const char* const* argv) {
     if (invocation->kind == Invocation::Kind::help) std::cout << help_text();
     if (invocation->kind == Invocation::Kind::version) std::cout << version_text();
     if (invocation->kind != Invocation::Kind::run) return 0;
-    World w{*invocation, {}, {}, {}, {}, {}, {}, {}};
+    World w{*invocation, {}, {}, {}, {}, {}, {}, {}, {}};
     return run_command(w);
 }
 

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include "broker/topup/minor.h"
 #include "config.h"
 #include "core/limits.h"
 #include "core/origin.h"
@@ -54,6 +55,11 @@ constexpr Key all_keys[] = {
     {"allow-http-vendors", false, "yes: http origins on loopback may register (no)"},
     {"private-vendors", false, "yes: vendors at private addresses are called for returned coins (no)"},
     {"log", false, "- for standard error, or a file (-)"},
+    {"site", false, "no: no pages for people, the API alone (yes)"},
+    {"card-key", false, "file with the secret key for the card provider's API"},
+    {"card-webhook-secret", false, "file with the secret that the provider signs its events with"},
+    {"card-amount", true, "AMOUNT or AMOUNT:CURRENCY that may be paid in by card, e.g. 10.00:uusd; repeatable"},
+    {"card-api", false, "origin of the card provider's API (https://api.stripe.com)"},
     {"threads", false, "worker threads (one a core, at least 4)"},
     {"queue", false, "calls that wait for a worker (16 a thread)"},
     {"max-connections", false, "connections at a time (1024)"},
@@ -255,6 +261,41 @@ void read_money(Reader& r, Options& o) {
         o.denominations.push_back({*Amount::from(unit), n});
 }
 
+std::string configured(const Options& o) {
+    std::string list;
+    for (const auto& c : o.currencies) list.append(list.empty() ? "" : ", ").append(c.str());
+    return list;
+}
+
+void read_card_amounts(Reader& r, Options& o) {
+    for (const auto& g : r.all("card-amount")) {
+        const auto colon = g.value.find(':');
+        const auto amount = parse_decimal(g.value.substr(0, colon));
+        if (!amount || amount->micro() == 0)
+            return r.fail(g, "card-amount is AMOUNT or AMOUNT:CURRENCY, in whole currency units, e.g. 10.00:uusd; not \"" +
+                                 g.value + "\"");
+        const auto currency =
+            colon == std::string::npos ? std::optional(o.currencies.front()) : Currency::parse(g.value.substr(colon + 1));
+        if (!currency || std::find(o.currencies.begin(), o.currencies.end(), *currency) == o.currencies.end())
+            return r.fail(g, "card-amount is in one of this broker's currencies (" + configured(o) + "); not \"" + g.value + "\"");
+        if (!topup::to_minor(*amount, *currency))
+            return r.fail(g, "card-amount is a whole number of the smallest coins of " + currency->iso() + ", not \"" + g.value +
+                                 "\"");
+        const CardAmount a{*amount, *currency};
+        if (std::find(o.card_amounts.begin(), o.card_amounts.end(), a) == o.card_amounts.end()) o.card_amounts.push_back(a);
+    }
+}
+
+void read_cards(Reader& r, Options& o) {
+    r.text("card-key", o.card_key);
+    r.text("card-webhook-secret", o.card_webhook_secret);
+    r.text("card-api", o.card_api);
+    read_card_amounts(r, o);
+    const auto* api = r.last("card-api");
+    if (api && (!is_origin(o.card_api) || (!o.card_api.starts_with("https://") && !is_loopback(o.card_api))))
+        return r.fail(*api, "card-api is an origin: https://, or http:// on loopback, without a path; not \"" + o.card_api + "\"");
+}
+
 void read_rates(Reader& r, Options& o) {
     if (const auto* g = r.last("rate-scale")) {
         const auto d = Reader::decimal(g->value);
@@ -294,6 +335,17 @@ void read_files(Reader& r, Options& o) {
     r.text("log", o.log);
     if (o.store.empty()) r.fail("store is missing; e.g. store=/var/lib/netpay-broker/broker.db");
     if (o.keys.empty()) r.fail("keys is missing; e.g. keys=/var/lib/netpay-broker/keys");
+}
+
+// Cards are taken with all that they need, or not at all.
+void check_cards(Reader& r, const Options& o) {
+    for (const auto& [given, needed] : std::initializer_list<std::pair<const char*, const char*>>{
+             {"card-key", "card-webhook-secret"}, {"card-webhook-secret", "card-key"}, {"card-key", "card-amount"},
+             {"card-amount", "card-key"}, {"card-api", "card-key"}})
+        if (r.last(given) && !r.last(needed))
+            return r.fail(*r.last(given), std::string(given) + " without " + needed +
+                                              "; cards need card-key, card-webhook-secret and card-amount");
+    if (o.cards() && !o.site) r.fail(*r.last("card-key"), "card-key with site=no; cards are taken on the site alone");
 }
 
 // What must hold between keys.
@@ -338,8 +390,11 @@ Result<Options> options_from(const GivenByKey& given, const std::string& name) {
     r.number("certificate-days", o.certificate_days, 1, 3650, "days");
     r.yes_no("allow-http-vendors", o.allow_http_vendors);
     r.yes_no("private-vendors", o.private_vendors);
+    r.yes_no("site", o.site);
+    read_cards(r, o);
     read_server(r, o);
     read_rates(r, o);
+    if (!r.error()) check_cards(r, o);
     if (!r.error()) cross_check(r, o);
     if (!r.error()) return o;
     Error e = *r.error();

@@ -35,6 +35,13 @@ struct RateOverride {
     double per_second = 0, burst = 0;
 };
 
+// What a customer may pay in by card at a time.
+struct CardAmount {
+    Amount amount;
+    Currency currency;
+    friend bool operator==(const CardAmount&, const CardAmount&) = default;
+};
+
 struct Options {
     std::string issuer;  // an origin
     std::vector<Endpoint> listen;
@@ -48,7 +55,12 @@ struct Options {
     std::int64_t certificate_days = 90;
     bool allow_http_vendors = false;  // http origins on loopback
     bool private_vendors = false;     // vendors at addresses that are not globally routed are called, too
+    bool site = true;                 // the pages for people: accounts, coins, vendors
     std::string log = "-";
+
+    std::string card_api = "https://api.stripe.com";  // origin of the card provider's API
+    std::string card_key, card_webhook_secret;        // files; both, or no cards are taken
+    std::vector<CardAmount> card_amounts;             // in the order of the page
 
     unsigned threads = 0;  // workers; 0 in the file means: one for each core, at least 4
     unsigned queue = 0;    // calls waiting for a worker; 0 in the file means: 16 for each worker
@@ -64,6 +76,7 @@ struct Options {
     std::string api() const { return issuer + "/api/v1"; }
     std::string jwks_uri() const { return issuer + "/jwks.json"; }
     bool tls() const { return !tls_certificate.empty(); }
+    bool cards() const { return !card_key.empty(); }
 };
 
 // What the command line asks for.

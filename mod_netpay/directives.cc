@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <fstream>
 
 #include "core/challenge.h"
 #include "core/origin.h"
+#include "mod_netpay/excerpt.h"
 #include "mod_netpay/text.h"
 
 namespace netpay::glue {
@@ -20,6 +22,7 @@ constexpr std::uint32_t most_grace_count = 1000000;              // ranges of a 
 constexpr std::uint32_t most_timeout_ms = 60000;                 // a page waits for it
 constexpr std::uint32_t most_unconfirmed = 1000000;              // no limit, as good as
 constexpr std::uint32_t least_slots = 64, most_slots = 4194304;  // 512 KiB … 32 GiB of mapped memory
+constexpr std::uint32_t standard_excerpt = 300;                  // a paragraph
 constexpr std::size_t least_secret_bytes = 16;                   // 128 bits, if they are random
 
 const char* wrong(const cmd_parms* cmd, const std::string& text) {
@@ -330,6 +333,50 @@ const char* set_header(cmd_parms* cmd, void* d, const char* w) {
     });
 }
 
+// A string for readers. Who may write .htaccess may not have files of the server read.
+const char* set_text(cmd_parms* cmd, const char* w, const ap_expr_info_t*& into) {
+    const bool htaccess = ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != nullptr;
+    const char* error = nullptr;
+    into = ap_expr_parse_cmd(cmd, w, AP_EXPR_FLAG_STRING_RESULT | (htaccess ? AP_EXPR_FLAG_RESTRICTED : 0u), &error, nullptr);
+    return error ? wrong(cmd, std::string("the expression cannot be parsed: ") + error) : nullptr;
+}
+
+const char* set_title(cmd_parms* cmd, void* d, const char* w) {
+    return per_dir(d, [&](DirConfig& c) { return set_text(cmd, w, c.title); });
+}
+
+const char* set_teaser(cmd_parms* cmd, void* d, const char* w) {
+    return per_dir(d, [&](DirConfig& c) { return set_text(cmd, w, c.teaser); });
+}
+
+const char* set_teaser_from(cmd_parms* cmd, void* d, const char* source, const char* characters) {
+    return per_dir(d, [&](DirConfig& c) -> const char* {
+        const bool file = equal_nocase(source, "file");
+        if (!file && !equal_nocase(source, "page") && !equal_nocase(source, "none"))
+            return wrong(cmd, std::string("'") + source + "' is none of none, file [CHARACTERS], page");
+        if (characters && !file) return wrong(cmd, "a number of characters goes with file only");
+        const auto most = static_cast<std::uint32_t>(teaser_characters);
+        const auto n = characters ? number(characters, 1, most) : standard_excerpt;
+        if (!n) return wrong(cmd, "a number of characters is needed, " + range(1, most));
+        c.teaser_from = file ? TeaserFrom::file : equal_nocase(source, "page") ? TeaserFrom::page : TeaserFrom::none;
+        c.teaser_characters = *n;
+        return nullptr;
+    });
+}
+
+const char* set_paywall(cmd_parms* cmd, void* d, const char* w) {
+    return per_dir(d, [&](DirConfig& c) -> const char* {
+        const std::string file = path(cmd, w);
+        std::ifstream in(file, std::ios::binary);
+        const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+        if (!in.is_open() || in.bad()) return wrong(cmd, file + " cannot be read: name a file of HTML with placeholders like {{title}} and {{pay}}");
+        auto parsed = Template::parse(text);
+        if (!parsed) return wrong(cmd, file + ": " + parsed.error().detail);
+        c.paywall = pool_new<Template>(cmd->pool, std::move(*parsed));
+        return nullptr;
+    });
+}
+
 constexpr int here = RSRC_CONF;                  // server and virtual host
 constexpr int dirs = ACCESS_CONF | RSRC_CONF | OR_AUTHCFG;   // sections, and .htaccess under AllowOverride AuthConfig
 constexpr int guarded_dirs = ACCESS_CONF | RSRC_CONF;  // sections, but never .htaccess
@@ -364,6 +411,10 @@ const command_rec directive_table[] = {
     {"NetPayChallengeLife", handler(set_life), nullptr, dirs, TAKE1, "how long a challenge is good, in seconds"},
     {"NetPayGrace", handler(set_grace), nullptr, dirs, TAKE2, "how long, in seconds, and how often a paid page is served again free"},
     {"NetPayMaxHop", handler(set_max_hop), nullptr, dirs, TAKE1, "the farthest a payword may lie from the last one, in units"},
+    {"NetPayTitle", handler(set_title), nullptr, dirs, TAKE1, "what the paywall says the page is: an expression giving a string"},
+    {"NetPayTeaser", handler(set_teaser), nullptr, dirs, TAKE1, "what the paywall tells of the page: an expression giving a string"},
+    {"NetPayTeaserFrom", handler(set_teaser_from), nullptr, dirs, TAKE12, "where title and teaser come from: none, file [CHARACTERS] or page"},
+    {"NetPayPaywall", handler(set_paywall), nullptr, guarded_dirs, TAKE1, "file of the paywall page: HTML with placeholders"},
     {"NetPayCredentialHeader", handler(set_header), nullptr, dirs, TAKE1, "the field the credential comes in: Authorization or Payment-Authorization"},
     {"NetPayRequireTLS", handler(set_require_tls), nullptr, guarded_dirs, FLAG, "whether payments are refused over plain HTTP from other machines"},
     {"NetPayDryRun", handler(set_dry_run), nullptr, guarded_dirs, FLAG, "on: nobody pays, everyone is let in, and the log says what would have been charged"},
@@ -420,6 +471,11 @@ void* merge_dir_config(apr_pool_t* pool, void* base, void* add) {
     c->require_tls = pick(a.require_tls, b.require_tls, a.require_tls.has_value());
     c->dry_run = pick(a.dry_run, b.dry_run, a.dry_run.has_value());
     c->own_field = pick(a.own_field, b.own_field, a.own_field.has_value());
+    c->title = pick(a.title, b.title, a.title != nullptr);
+    c->teaser = pick(a.teaser, b.teaser, a.teaser != nullptr);
+    c->teaser_from = pick(a.teaser_from, b.teaser_from, a.teaser_from.has_value());
+    c->teaser_characters = pick(a.teaser_characters, b.teaser_characters, a.teaser_from.has_value());
+    c->paywall = pick(a.paywall, b.paywall, a.paywall != nullptr);
     return c;
 }
 

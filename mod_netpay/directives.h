@@ -12,6 +12,7 @@
 #include "mod_netpay/httpd_api.h"
 #include "mod_netpay/price.h"
 #include "mod_netpay/secret.h"
+#include "mod_netpay/template.h"
 #include "mod_netpay/till/till.h"
 
 namespace netpay::glue {
@@ -55,6 +56,9 @@ struct ServerConfig {
     PayLog* paylog = nullptr;
 };
 
+// Where a page's title and teaser come from, beside NetPayTitle and NetPayTeaser.
+enum class TeaserFrom { none, file, page };
+
 // Directory, location, files and <If> scope. httpd merges these for every
 // request: nothing in it costs to copy or to destroy, and what it points to
 // lives as long as the configuration it was read from.
@@ -68,6 +72,10 @@ struct DirConfig {
     std::optional<std::int64_t> life_s, grace_s;
     std::optional<std::uint32_t> grace_count, max_hop;
     std::optional<bool> require_tls, dry_run, own_field;
+    const ap_expr_info_t *title = nullptr, *teaser = nullptr;
+    std::optional<TeaserFrom> teaser_from;
+    std::uint32_t teaser_characters = 0;  // of TeaserFrom::file
+    const Template* paywall = nullptr;
 };
 
 extern const command_rec directive_table[];

@@ -13,8 +13,10 @@
 #include "mod_netpay/paylog.h"
 #include "mod_netpay/paywall.h"
 #include "mod_netpay/purchase.h"
+#include "mod_netpay/reader.h"
 #include "mod_netpay/settle.h"
 #include "mod_netpay/startup.h"
+#include "mod_netpay/teaser.h"
 #include "mod_netpay/text.h"
 
 namespace netpay::glue {
@@ -139,9 +141,15 @@ int judge_credential(request_rec* r, Passage& p) {
     return present(r, p, *credential, ask);
 }
 
+// Whether the browser says that no reader has asked for the page yet.
+bool fetched_ahead(request_rec* r) {
+    const auto* fields = topmost(r)->headers_in;
+    return speculative({field(fields, "Sec-Purpose"), field(fields, "Purpose"), field(fields, "X-Purpose"), field(fields, "X-Moz")});
+}
+
 int judge_presented(request_rec* r, Passage& p) {
-    // HEAD answers as GET would without payment.
-    if (r->header_only || p.presented.count == Presented::Count::none)
+    // HEAD answers as GET would without payment, and so does what was fetched ahead.
+    if (r->header_only || p.presented.count == Presented::Count::none || fetched_ahead(r))
         return refuse_request(r, p, refuse::payment_required());
     if (p.presented.count == Presented::Count::several) return refuse_request(r, p, refuse::several_credentials());
     const apr_time_t begun = apr_time_now();
@@ -223,6 +231,7 @@ int pass_gate(request_rec* r, Passage& p) {
 }
 
 bool owes(request_rec* r, const Passage* p) {
+    if (asked_for_teaser(r)) return false;
     return apr_table_get(r->notes, lookup_note) && !(p && p->paid_for()) && !in_error_document(r);
 }
 
@@ -335,6 +344,7 @@ int close_side_doors(request_rec* r) {
     }
     // Whoever was let in, by payment or otherwise: a shared copy would let in the rest.
     if (dir_config(r).priced) r->no_cache = 1;
+    if (asked_for_teaser(r)) return writes_past_filters(r) ? HTTP_FORBIDDEN : DECLINED;
     if (p && p->stage == Passage::Stage::reserved && writes_past_filters(r)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "%s writes past the server's filters and cannot be sold", r->filename);
         return HTTP_INTERNAL_SERVER_ERROR;

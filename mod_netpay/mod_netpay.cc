@@ -11,6 +11,7 @@
 #include "mod_netpay/paywall.h"
 #include "mod_netpay/settle.h"
 #include "mod_netpay/startup.h"
+#include "mod_netpay/teaser.h"
 
 namespace {
 
@@ -73,6 +74,7 @@ void register_hooks(apr_pool_t* pool) {
                               AP_AUTH_INTERNAL_PER_CONF);
     register_settle_filter();
     register_paywall_filter();
+    register_teaser_filter();
 }
 
 }  // namespace

@@ -2,10 +2,13 @@
 
 #include <mod_core.h>
 
+#include "core/html.h"
+#include "core/json.h"
 #include "mod_netpay/accept.h"
+#include "mod_netpay/directives.h"
 #include "mod_netpay/offer.h"
 #include "mod_netpay/page.h"
-#include "core/json.h"
+#include "mod_netpay/teaser.h"
 
 namespace netpay::glue {
 namespace {
@@ -43,18 +46,37 @@ bool operator_answers(request_rec* r, int status) {
     return false;
 }
 
-std::string page_for(request_rec* r, const Passage& p, const std::string& problem) {
-    const auto doc = json::Document::parse(problem);
+// What browsers are to keep to when they show a page of ours.
+void add_page_fields(request_rec* r, bool own_files) {
+    auto* h = r->err_headers_out;
+    const auto policy = html::policy(html::kit, {}, own_files ? html::Styles::own_files_too : html::Styles::inline_only);
+    apr_table_setn(h, "Content-Security-Policy", pool_string(r->pool, policy));
+    apr_table_setn(h, "X-Frame-Options", "DENY");
+    apr_table_setn(h, "Referrer-Policy", "same-origin");
+    apr_table_setn(h, "X-Content-Type-Options", "nosniff");
+}
+
+std::string page_for(request_rec* r, const Passage& p, const Refusal& refusal) {
+    const auto doc = json::Document::parse(p.body);
     const request_rec* top = topmost(r);
     const char* realm = ap_auth_name(r);
     PaywallText t;
     t.vendor = p.vendor ? std::string_view(p.vendor->origin) : "";
     t.realm = realm ? std::string_view(realm) : t.vendor;
-    t.price = p.priced ? p.price.amount.pretty(p.price.currency) : "";
     t.target = origin_form(top->unparsed_uri ? top->unparsed_uri : "/");
-    t.title = doc ? doc->root().string("title").value_or("") : "";
-    t.detail = doc ? doc->root().string("detail").value_or("") : "";
-    return render_paywall(t);
+    t.status = doc ? doc->root().string("title").value_or("") : "";
+    t.detail = refusal.detail;
+    if (refusal.status != HTTP_PAYMENT_REQUIRED) return render_fault(t);
+    if (p.priced) t.price = html::price(p.price.amount, p.price.currency);
+    if (p.vendor) t.brokers = &p.vendor->issuers;
+    t.opened = top->method_number == M_GET;
+    t.tried = refusal.decision != Decision::required;
+    if (!p.answered) {  // else the page's handler has run already
+        auto told = teaser_of(r);
+        t.title = std::move(told.title);
+        t.teaser = std::move(told.teaser);
+    }
+    return render_paywall(t, dir_config(r).paywall);
 }
 
 }  // namespace
@@ -69,11 +91,11 @@ void set_refusal(request_rec* r, Passage& p, const Refusal& refusal, const std::
         apr_table_setn(h, "Retry-After", apr_itoa(r->pool, static_cast<int>(refusal.retry_after_s)));
     p.body = problem_body(refusal);
     p.media_type = "application/problem+json";
-    if (refusal.status == HTTP_PAYMENT_REQUIRED && prefers_html(field(r->headers_in, "Accept"))) {
-        p.body = page_for(r, p, p.body);
-        p.media_type = "text/html; charset=utf-8";
-    }
     p.own_body = !operator_answers(r, refusal.status);
+    if (!p.own_body || !prefers_html(field(r->headers_in, "Accept"))) return;
+    p.body = page_for(r, p, refusal);
+    p.media_type = "text/html; charset=utf-8";
+    add_page_fields(r, refusal.status == HTTP_PAYMENT_REQUIRED && dir_config(r).paywall);
 }
 
 void insert_paywall(request_rec* r) {

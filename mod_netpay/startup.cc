@@ -19,6 +19,7 @@
 #include "mod_netpay/handoff.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/payment_log.h"
+#include "mod_netpay/reader_checks.h"
 #include "mod_netpay/text.h"
 #include "mod_netpay/vendor.h"
 
@@ -352,6 +353,7 @@ int check_configuration(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* main)
             complain(main, orphan->first_place.str() + ": NetPayVendor is missing: name this vendor's origin, like https://news.example");
             good = false;
         }
+        check_for_readers(main);
         return good ? OK : HTTP_INTERNAL_SERVER_ERROR;
     });
 }

@@ -206,13 +206,18 @@ Outcome<Refund> BrokerApi::give_back(const Account& a, const std::string& coin, 
     return Refund{true, *amount, std::string(v.string("currency").value_or("")), 0};
 }
 
-Outcome<std::string> BrokerApi::register_vendor(const Account& a, const Registration& r, const SigningKey& key) {
+Outcome<std::string> BrokerApi::registration(const std::string& issuer, const Registration& r, const SigningKey& key) {
     std::array<std::uint8_t, 16> name{};
     if (!random_.fill(name.data(), name.size())) return Failure{Exit::other, "this machine gives no random bytes"};
     json::Object members;
     members.set("origin", r.origin).set("jwk", key.public_key().jwk()).set("handoff", r.handoff);
-    const RequestHead head{r.origin, a.issuer, "vendors", clock_.now(), b64u_encode(name)};
-    const std::string body = json::Object().set("request", sign_request(head, std::move(members), key)).jcs();
+    return sign_request({r.origin, issuer, "vendors", clock_.now(), b64u_encode(name)}, std::move(members), key);
+}
+
+Outcome<std::string> BrokerApi::register_vendor(const Account& a, const Registration& r, const SigningKey& key) {
+    const auto token = registration(a.issuer, r, key);
+    if (!token) return token.failure();
+    const std::string body = json::Object().set("request", *token).jcs();
     auto reply = call("POST", a.api + "/vendors", &a, &body);
     if (!reply) return reply.failure();
     const auto& v = reply->body.root();

@@ -74,6 +74,8 @@ public:
     // revealed the broker can ask the coin's holder as a vendor would; one that
     // was never revealed must not be given.
     Outcome<Refund> give_back(const Account& a, const std::string& coin, const std::optional<Revealed>& highest);
+    // What a vendor's key signs to be registered at a broker; good for a minute.
+    Outcome<std::string> registration(const std::string& issuer, const Registration& r, const SigningKey& key);
     // POST vendors, signed by the vendor's key: "pending" or "approved".
     Outcome<std::string> register_vendor(const Account& a, const Registration& r, const SigningKey& key);
     // GET vendors/{origin}: the certificate, verified by the broker's keys; '' if it is not approved.

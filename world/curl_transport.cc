@@ -201,17 +201,29 @@ HttpAnswer CurlTransport::get(const std::string& url) {
     return a;
 }
 
-HttpAnswer CurlTransport::post(const std::string& url, const std::string& json) {
+HttpAnswer CurlTransport::post_text(const std::string& url, const std::string& body, std::vector<std::string> fields) {
     auto c = pool_->out();
     if (!c) return {0, {}, "out of memory", 0};
     prepare(c.get(), url);
-    const auto fields = list_of({"Content-Type: application/json", "Expect:"});
-    curl_easy_setopt(c.get(), CURLOPT_HTTPHEADER, fields.get());
-    curl_easy_setopt(c.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(json.size()));
-    curl_easy_setopt(c.get(), CURLOPT_POSTFIELDS, json.c_str());
+    fields.emplace_back("Expect:");
+    const auto list = list_of(fields);
+    curl_easy_setopt(c.get(), CURLOPT_HTTPHEADER, list.get());
+    curl_easy_setopt(c.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    curl_easy_setopt(c.get(), CURLOPT_POSTFIELDS, body.c_str());
     auto a = perform(c.get(), limits_.answer_bytes);
     pool_->back(std::move(c));
     return a;
+}
+
+HttpAnswer CurlTransport::post(const std::string& url, const std::string& json) {
+    return post_text(url, json, {"Content-Type: application/json"});
+}
+
+HttpAnswer CurlTransport::post_form(const std::string& url, const std::string& body,
+                                    const std::vector<std::string>& fields) {
+    auto lines = fields;
+    lines.emplace_back("Content-Type: application/x-www-form-urlencoded");
+    return post_text(url, body, std::move(lines));
 }
 
 HttpAnswer CurlTransport::post_file(const std::string& url, const std::string& path,

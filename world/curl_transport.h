@@ -8,11 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "world/form_transport.h"
 #include "world/world.h"
 
 namespace netpay::world {
 
-class CurlTransport : public FileTransport {
+class CurlTransport : public FileTransport, public FormTransport {
 public:
     // Which addresses a host's name may stand for. A URL that came from
     // another party must not reach into this server's own network.
@@ -34,9 +35,12 @@ public:
     HttpAnswer post(const std::string& url, const std::string& json) override;
     HttpAnswer post_file(const std::string& url, const std::string& path,
                          const std::vector<std::string>& fields) override;
+    HttpAnswer post_form(const std::string& url, const std::string& body,
+                         const std::vector<std::string>& fields) override;
 
 private:
     struct Pool;
+    HttpAnswer post_text(const std::string& url, const std::string& body, std::vector<std::string> fields);
     void prepare(void* handle, const std::string& url) const;
     const Limits limits_;
     const std::string ca_file_;

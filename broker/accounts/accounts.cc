@@ -36,9 +36,29 @@ Outcome<Opened> open_account(Sql& sql, Random& random, UnixTime now) {
     return opened;
 }
 
+Outcome<Secret> add_token(Sql& sql, Random& random, const Account& account, UnixTime now) {
+    const auto held = number(sql, "SELECT COUNT(*) FROM account_tokens WHERE account = :a", account.id);
+    if (held >= most_tokens)
+        return Refusal{409, "too-many-tokens", "This account has too many tokens",
+                       "It has " + std::to_string(held) + "; withdraw them first."};
+    Secret token(std::string_view(b64u_encode(random.bytes<32>())));
+    run(sql, "INSERT INTO account_tokens (token_hash, account, created) VALUES (:h, :a, :t)", token_hash(token.expose()),
+        account.id, now);
+    return token;
+}
+
+Int withdraw_tokens(Sql& sql, const Account& account) {
+    return run(sql, "DELETE FROM account_tokens WHERE account = :a", account.id);
+}
+
 Outcome<Account> authenticate(Sql& sql, std::string_view token) {
-    const auto row = one<Int, std::string>(sql, "SELECT id, name FROM accounts WHERE token_hash = :h",
-                                           token_hash(token));
+    const auto hash = token_hash(token);
+    auto row = one<Int, std::string>(sql, "SELECT id, name FROM accounts WHERE token_hash = :h", hash);
+    if (!row)
+        row = one<Int, std::string>(sql,
+                                    "SELECT a.id, a.name FROM account_tokens t JOIN accounts a ON a.id = t.account "
+                                    "WHERE t.token_hash = :h",
+                                    hash);
     if (!row)
         return Refusal{401, "unknown-token", "The bearer token is not known",
                        "No account of this broker has that token; send the one POST /accounts gave."};

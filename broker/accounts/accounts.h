@@ -28,6 +28,13 @@ struct Opened {
 
 Outcome<Opened> open_account(Sql& sql, Random& random, UnixTime now);
 
+// One more token for an account, to be shown once. Refuses with 409
+// too-many-tokens.
+inline constexpr Int most_tokens = 20;
+Outcome<Secret> add_token(Sql& sql, Random& random, const Account& account, UnixTime now);
+// Makes every token of add_token() void; how many there were.
+Int withdraw_tokens(Sql& sql, const Account& account);
+
 // Whose token that is. Refuses with 401.
 Outcome<Account> authenticate(Sql& sql, std::string_view token);
 

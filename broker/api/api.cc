@@ -5,8 +5,11 @@
 #include "broker/custody/epochs.h"
 #include "broker/custody/returns.h"
 #include "broker/issue/coins.h"
+#include "broker/topup/checkouts.h"
 #include "broker/vendors/vendors.h"
+#include "broker/web/kept_coins.h"
 #include "broker/web/return_page.h"
+#include "broker/web/site.h"
 #include "core/limits.h"
 
 namespace netpay::broker {
@@ -39,7 +42,9 @@ Outcome<Done> forget(Sql& sql, UnixTime now) {
     run(sql, "DELETE FROM nonces WHERE at < :t", now - limits::request_jti_kept_s);
     run(sql, "DELETE FROM registration_nonces WHERE at < :t", now - limits::request_jti_kept_s);
     run(sql, "DELETE FROM idempotency WHERE at < :t", now - issue::idempotency_kept_s);
-    return Done{};
+    web::forget_sessions(sql, now);
+    web::forget_unsold(sql, now);
+    return topup::forget_events(sql, now);
 }
 
 }  // namespace
@@ -54,6 +59,7 @@ void register_api(Routes& routes, Context& context, Store& store) {
     api::add_custody(routes, broker);
     api::add_redemptions(routes, broker);
     web::add_return_page(routes, broker);
+    web::add_site(routes, broker);
 }
 
 void tick(Context& context, Store& store) {

@@ -44,6 +44,14 @@ Outcome<accounts::Account> signed_in(Broker broker, const Request& request);
 // {cur: amount}.
 json::Object amounts(const std::map<Currency, Amount>& by_currency);
 
+// What a signed registration asks for, for an account: by a call of the API,
+// or on the site. Refuses as vendors::enrol does, and with 400 and 403.
+struct Enrolled {
+    std::string origin, kid;
+    std::string status;  // "pending", "approved"
+};
+Outcome<Enrolled> enrol(Broker broker, const accounts::Account& account, std::string_view token);
+
 void add_accounts(Routes& routes, Broker broker);
 void add_topups(Routes& routes, Broker broker);
 void add_coins(Routes& routes, Broker broker);

@@ -42,26 +42,17 @@ Outcome<Signed> registration_of(Broker b, std::string_view token, UnixTime now) 
     return Signed{{std::string(*origin), std::string(*handoff), std::move(*key)}, request->head.jti};
 }
 
-Outcome<Response> enrol(Broker b, Request& request) {
+Outcome<Response> enrol_by_call(Broker b, Request& request) {
     const auto account = signed_in(b, request);
     if (!account) return account.refusal();
     const auto body = json_body(request);
     if (!body) return body.refusal();
     const auto token = body->root().string("request");
     if (!token) return missing("request", "a signed netpay-request, a string");
-    const UnixTime now = b.context.clock.now();
-    const auto proven = registration_of(b, *token, now);
-    if (!proven) return proven.refusal();
-    const auto& registration = proven->registration;
-    const auto kid = registration.key.kid();
-    const auto status = b.store.write([&](Sql& sql) -> Outcome<std::string> {
-        if (auto fresh = vendors::register_once(sql, kid, proven->jti, now); !fresh) return fresh.refusal();
-        return vendors::enrol(sql, b.context.options, *account, registration, now);
-    });
-    if (!status) return status.refusal();
-    b.context.metrics.vendor_registered();
-    b.context.log.info("vendor_registered", json::Object().set("origin", registration.origin).set("kid", kid));
-    return Response::json(202, json::Object().set("origin", registration.origin).set("kid", kid).set("status", *status));
+    const auto enrolled = enrol(b, *account, *token);
+    if (!enrolled) return enrolled.refusal();
+    const auto& [origin, kid, status] = *enrolled;
+    return Response::json(202, json::Object().set("origin", origin).set("kid", kid).set("status", status));
 }
 
 // The list as it was last written. With thousands of vendors it has
@@ -137,8 +128,24 @@ Outcome<Response> show(Broker b, Request& request) {
 
 }  // namespace
 
+Outcome<Enrolled> enrol(Broker b, const accounts::Account& account, std::string_view token) {
+    const UnixTime now = b.context.clock.now();
+    const auto proven = registration_of(b, token, now);
+    if (!proven) return proven.refusal();
+    const auto& registration = proven->registration;
+    const auto kid = registration.key.kid();
+    const auto status = b.store.write([&](Sql& sql) -> Outcome<std::string> {
+        if (auto fresh = vendors::register_once(sql, kid, proven->jti, now); !fresh) return fresh.refusal();
+        return vendors::enrol(sql, b.context.options, account, registration, now);
+    });
+    if (!status) return status.refusal();
+    b.context.metrics.vendor_registered();
+    b.context.log.info("vendor_registered", json::Object().set("origin", registration.origin).set("kid", kid));
+    return Enrolled{registration.origin, kid, *status};
+}
+
 void add_vendors(Routes& routes, Broker b) {
-    routes.add("POST", path("/vendors"), handler(b, enrol), {8192, 2, 50});
+    routes.add("POST", path("/vendors"), handler(b, enrol_by_call), {8192, 2, 50});
     const auto cache = std::make_shared<ListCache>();
     const auto cached = [cache](Broker broker, Request& request) { return list(broker, request, *cache); };
     routes.add("GET", path("/vendors"), handler(b, cached), {0, 20, 200});

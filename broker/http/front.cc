@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <typeinfo>
 
+#include "core/html.h"
+
 namespace netpay::broker {
 namespace {
 
@@ -91,12 +93,33 @@ std::optional<Response> expectation_refused(const Head& head) {
     return Response::problem(417, "expectation", "Unknown expectation", "the only Expect is 100-continue");
 }
 
+// Whether a browser asks for something to be read by a person.
+bool for_people(const Head& head) {
+    const auto accept = head.headers.find("accept");
+    return accept != head.headers.end() && lower(accept->second).find("text/html") != std::string::npos &&
+           !head.target.starts_with("/api/") && !head.target.starts_with("/.well-known/");
+}
+
+// A problem document as a page.
+Response as_page(Response r) {
+    const auto doc = json::Document::parse(r.body);
+    if (!doc || !doc->root().is_object()) return r;
+    const auto text = [&](std::string_view name) { return html::escape(doc->root().string(name).value_or("")); };
+    r.body = html::document(doc->root().string("title").value_or(""),
+                            "<h1>" + text("title") + "</h1>\n<p>" + text("detail") + "</p>\n<p><a href=\"/\">To the start</a></p>\n");
+    r.content_type = "text/html; charset=utf-8";
+    r.headers.emplace_back("Content-Security-Policy", html::policy(html::kit));
+    r.headers.emplace_back("X-Frame-Options", "DENY");
+    return r;
+}
+
 std::string_view reason(int status) {
     switch (status) {
         case 200: return "OK";
         case 201: return "Created";
         case 202: return "Accepted";
         case 204: return "No Content";
+        case 303: return "See Other";
         case 304: return "Not Modified";
         case 400: return "Bad Request";
         case 401: return "Unauthorized";
@@ -248,6 +271,7 @@ Plan Front::plan(Head head, double now_s) {
     } else {
         p.early = judge(head, *match.route, peer, now_s);
     }
+    if (p.early && p.early->status >= 400 && for_people(head)) p.early = as_page(std::move(*p.early));
     if (p.early) return p;
     p.route = match.route;
     const auto expect = head.headers.find("expect");

@@ -148,6 +148,12 @@ void check_currency(Sql& sql, const std::string& cur, const LedgerTotals& t, std
     expect(cur + ": vouchers used",
            number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE used > 0 AND cur = :c", cur),
            booked(sql, "topup", cur), faults);
+    expect(cur + ": card payments",
+           number(sql, "SELECT COALESCE(SUM(amount), 0) FROM checkouts WHERE state IN ('paid', 'refunded') AND cur = :c", cur),
+           booked(sql, "card", cur), faults);
+    expect(cur + ": card payments given back",
+           number(sql, "SELECT COALESCE(SUM(refunded), 0) FROM checkouts WHERE cur = :c", cur),
+           booked(sql, "card-refund", cur), faults);
 }
 
 // What is owed to all of them: a debt of theirs counts against it.
@@ -162,14 +168,23 @@ Int balances_like(Sql& sql, const char* names, const std::string& cur) {
 // of shows here, even where the movement that brought it there balances.
 void check_kinds(Sql& sql, const std::string& cur, std::vector<std::string>& faults) {
     const Int paid_out = booked(sql, "payout", cur);
-    expect(cur + ": cash", number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE cur = :c", cur) - paid_out,
+    expect(cur + ": cash",
+           number(sql,
+                  "SELECT COALESCE(SUM(q.amount), 0) FROM (SELECT cur, amount FROM vouchers "
+                  "UNION ALL SELECT cur, amount - refunded + lost FROM checkouts WHERE state IN ('paid', 'refunded')) q "
+                  "WHERE q.cur = :c",
+                  cur) - paid_out,
            ledger_balance(sql, cash, cur), faults);
+    const Int lost = number(sql, "SELECT COALESCE(SUM(lost), 0) FROM checkouts WHERE cur = :c", cur);
+    expect(cur + ": lost by cards", lost, ledger_balance(sql, card_losses, cur), faults);
+    expect(cur + ": the broker's own money", lost, ledger_balance(sql, own_money, cur), faults);
     expect(cur + ": vouchers unused",
            number(sql, "SELECT COALESCE(SUM(amount), 0) FROM vouchers WHERE used = 0 AND cur = :c", cur),
            ledger_balance(sql, vouchers_outstanding, cur), faults);
     expect(cur + ": all customers",
            number(sql,
                   "SELECT COALESCE(SUM(q.amount), 0) FROM (SELECT cur, amount FROM vouchers WHERE used > 0 "
+                  "UNION ALL SELECT cur, amount - refunded + lost FROM checkouts WHERE state IN ('paid', 'refunded') "
                   "UNION ALL SELECT cur, unit * (refunded - n) FROM coins) q WHERE q.cur = :c",
                   cur),
            balances_like(sql, "customer:%", cur), faults);
@@ -204,6 +219,7 @@ void check_customers(Sql& sql, std::vector<std::string>& faults) {
     const char* rule =
         "SELECT a.name, q.cur, SUM(q.amount) FROM ("
         "SELECT account, cur, amount FROM vouchers WHERE used > 0 "
+        "UNION ALL SELECT account, cur, amount - refunded + lost FROM checkouts WHERE state IN ('paid', 'refunded') "
         "UNION ALL SELECT account, cur, unit * (refunded - n) FROM coins) q "
         "JOIN accounts a ON a.id = q.account GROUP BY a.name, q.cur";
     for (const auto& [name, cur, amount] : all<std::string, std::string, Int>(sql, rule))
@@ -219,7 +235,8 @@ LedgerReport check(Sql& sql) {
     for (const auto& rule : book_rules) apply(sql, rule, report.faults);
     for (const auto& rule : coin_rules) apply(sql, rule, report.faults);
     const char* currencies =
-        "SELECT cur FROM ledger_accounts UNION SELECT cur FROM coins UNION SELECT cur FROM vouchers ORDER BY 1";
+        "SELECT cur FROM ledger_accounts UNION SELECT cur FROM coins UNION SELECT cur FROM vouchers "
+        "UNION SELECT cur FROM checkouts WHERE state IN ('paid', 'refunded') ORDER BY 1";
     for (const auto& [cur] : all<std::string>(sql, currencies)) {
         const auto currency = Currency::parse(cur);
         if (!currency) {

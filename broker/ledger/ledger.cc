@@ -16,7 +16,9 @@ struct Account {
 // Vendors' origins end in a host or port, never in this.
 bool is_debt(std::string_view name) { return name.size() > 5 && name.substr(name.size() - 5) == ":owes"; }
 
-Side own_side(std::string_view name) { return name == cash || is_debt(name) ? Side::debit : Side::credit; }
+Side own_side(std::string_view name) {
+    return name == cash || name == card_losses || is_debt(name) ? Side::debit : Side::credit;
+}
 
 Account account(Sql& sql, const std::string& name, const Currency& cur) {
     const auto row = one<Int, Int>(sql, "SELECT id, balance FROM ledger_accounts WHERE name = :n AND cur = :c", name,

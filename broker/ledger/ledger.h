@@ -1,7 +1,7 @@
 // Double entry. Every change of who is owed what is a movement whose debits
 // equal its credits; accounts are named by what they stand for:
 //
-//   cash                   debit   what vouchers were sold for
+//   cash                   debit   what vouchers were sold for and cards paid
 //   vouchers:outstanding   credit  owed to holders of unused vouchers
 //   customer:ACCOUNT       credit  owed to a customer
 //   coins:outstanding      credit  owed for units neither credited nor refunded
@@ -10,6 +10,9 @@
 //   vendor:ORIGIN:owes     debit   owed by a vendor: credits that were taken back after they
 //                                  had been paid out, and compensations advanced out of what is
 //                                  pending. Repaid first out of whatever becomes payable.
+//   card:losses            debit   refunded to cards after the customer had spent it
+//   operator               credit  the broker's own money that stands for these losses: cash
+//                                  is always what is owed to customers and vendors
 //
 // For every vendor and currency, by the records:
 //   pending        = its credits in epochs that are not settled
@@ -34,6 +37,8 @@ namespace netpay::broker::ledger {
 inline constexpr std::string_view cash = "cash";
 inline constexpr std::string_view vouchers_outstanding = "vouchers:outstanding";
 inline constexpr std::string_view coins_outstanding = "coins:outstanding";
+inline constexpr std::string_view card_losses = "card:losses";
+inline constexpr std::string_view own_money = "operator";
 std::string customer(std::string_view account);
 std::string vendor_pending(std::string_view origin);
 std::string vendor_payable(std::string_view origin);
@@ -51,7 +56,8 @@ struct Movement {
     // "vouchers", "topup", "coin", "redemption", "settlement", "refund", "payout";
     // "late-credit": a redemption that was rejected before its epoch was known;
     // "reversal": credits taken back, from a vendor to coins:outstanding;
-    // "compensation": from a culprit's payable or owes to a receiver.
+    // "compensation": from a culprit's payable or owes to a receiver;
+    // "card", "card-refund": a checkout was paid, or its payment given back.
     std::string_view kind;
     std::string reference;  // what it was for; no secret
     Currency currency;

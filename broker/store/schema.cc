@@ -339,8 +339,72 @@ const Step version_2 = {
     "CREATE INDEX coins_expiry ON coins (state, exp)",
 };
 
+// Version 3: people use the broker in a browser, and pay with a card.
+const Step version_3 = {
+    // Further bearer tokens of an account: what its owner's wallets are given.
+    R"(CREATE TABLE account_tokens (
+        token_hash TEXT PRIMARY KEY,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        created BIGINT NOT NULL))",
+    "CREATE INDEX account_tokens_account ON account_tokens (account)",
+
+    // The site: who signs in with which passphrase (its scrypt), and who is signed in.
+    R"(CREATE TABLE web_logins (
+        account BIGINT PRIMARY KEY REFERENCES accounts(id),
+        lookup TEXT NOT NULL UNIQUE,
+        created BIGINT NOT NULL))",
+    R"(CREATE TABLE web_sessions (
+        id_hash TEXT PRIMARY KEY,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        created BIGINT NOT NULL,
+        seen BIGINT NOT NULL,
+        expires BIGINT NOT NULL))",
+    "CREATE INDEX web_sessions_account ON web_sessions (account)",
+    "CREATE INDEX web_sessions_expires ON web_sessions (expires)",
+
+    // Coins that the site keeps for an account, or gave to its wallet. sealed:
+    // the seed under the site's key, '' once exported. The row is written
+    // before the coin is sold, so that no coin is without its seed. spent: as
+    // the wallet said that it came back from.
+    R"(CREATE TABLE web_coins (
+        coin TEXT PRIMARY KEY,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        sealed TEXT NOT NULL,
+        spent BIGINT NOT NULL DEFAULT 0 CHECK (spent >= 0),
+        exported BIGINT NOT NULL DEFAULT 0,
+        created BIGINT NOT NULL))",
+    "CREATE INDEX web_coins_account ON web_coins (account)",
+
+    // Payments by providers. reference: ours, which the provider gives back;
+    // payment: the provider's name for it. refunded: of amount, in all; lost:
+    // of that, what the customer had spent.
+    R"(CREATE TABLE checkouts (
+        id INTEGER PRIMARY KEY,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        provider TEXT NOT NULL,
+        reference TEXT NOT NULL UNIQUE,
+        payment TEXT NOT NULL DEFAULT '',
+        cur TEXT NOT NULL,
+        amount BIGINT NOT NULL CHECK (amount > 0),
+        refunded BIGINT NOT NULL DEFAULT 0,
+        lost BIGINT NOT NULL DEFAULT 0 CHECK (lost >= 0),
+        state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paid', 'failed', 'refunded')),
+        created BIGINT NOT NULL,
+        CHECK (lost <= refunded),
+        CHECK (refunded <= amount)))",
+    "CREATE INDEX checkouts_account ON checkouts (account, created)",
+    "CREATE INDEX checkouts_payment ON checkouts (provider, payment)",
+    // What providers told us, so that each is heard once.
+    R"(CREATE TABLE checkout_events (
+        provider TEXT NOT NULL,
+        event TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        PRIMARY KEY (provider, event)))",
+    "CREATE INDEX checkout_events_at ON checkout_events (at)",
+};
+
 const std::vector<const Step*>& steps() {
-    static const std::vector<const Step*> list = {&version_1, &version_2};
+    static const std::vector<const Step*> list = {&version_1, &version_2, &version_3};
     return list;
 }
 

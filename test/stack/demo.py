@@ -34,12 +34,14 @@ GATE = """
     AuthName "{realm}"
     Require netpay
     NetPayPrice 0.02 usd
+    NetPayTeaserFrom file
   </Location>
   <Location "/features/">
     AuthType NetPay
     AuthName "{realm}"
     Require netpay
     NetPayPrice 0.05 usd
+    NetPayTeaserFrom file
   </Location>
   <Location "/metrics">
     SetHandler netpay-metrics
@@ -359,6 +361,7 @@ def next_commands(s):
    prices    %s/.well-known/netpay
    metrics   %s/metrics
    broker    %s/.well-known/netpay
+   accounts  %s/             (the broker's site: sign up, add money, buy coins)
    state     %s
 
    Next commands:
@@ -367,8 +370,8 @@ def next_commands(s):
      %s balance
      %s --config %s voucher mint --amount 5.00
      tail %s
-""" % (v.origin, v.origin, v.origin, s.broker.issuer, s.dir, v.url(PAID[1]), wallet, v.url(PAID[4]), wallet,
-       stacks.broker_program(), s.broker.config, v.payment_log))
+""" % (v.origin, v.origin, v.origin, s.broker.issuer, s.broker.issuer, s.dir, v.url(PAID[1]), wallet,
+       v.url(PAID[4]), wallet, stacks.broker_program(), s.broker.config, v.payment_log))
     for vendor in s.vendors[1:]:
         say("   %s: %s/" % (vendor.site.realm, vendor.origin))
 

@@ -180,6 +180,7 @@ class Process:
     """A server process with a directory, a log and a port."""
 
     name = "server"
+    host = "127.0.0.1"
 
     def __init__(self, directory):
         self.dir = os.path.abspath(directory)
@@ -197,7 +198,7 @@ class Process:
         raise NotImplementedError
 
     def is_ready(self):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+        with socket.create_connection((self.host, self.port), timeout=1):
             return True
 
     def prepare(self):
@@ -363,6 +364,7 @@ class Broker(Process):
         self.port = port or Ports.take()
         self.clock = time.time  # what those who call it go by
         self.issuer = issuer or "http://127.0.0.1:%d" % self.port
+        self.publisher = None  # token of the account that vendors are registered by; None: a new one each time
         # name → value or list of values; None leaves an option out
         self.options = {
             "issuer": self.issuer, "listen": "127.0.0.1:%d" % self.port,
@@ -433,7 +435,8 @@ class Broker(Process):
     def enrol(self, origin, key, handoff=None):
         """Registers and approves a vendor; its certificate."""
         wallet = client.Wallet(self.issuer)
-        answer = client.VendorCaller(origin, key, wallet.broker, self.clock).register(wallet.token, handoff)
+        token = self.publisher or wallet.token
+        answer = client.VendorCaller(origin, key, wallet.broker, self.clock).register(token, handoff)
         if answer.status not in (200, 201, 202):
             raise StackError("the broker refused to register %s: %r" % (origin, answer))
         self.admin("vendor", "approve", origin, "--kid=" + key.kid)
@@ -482,15 +485,18 @@ def certificate_and_key(directory, names=("127.0.0.1", "localhost")):
 
 
 class Site:
-    """One vendor in an httpd: a virtual host with its own port, origin, key, till, realm and pages."""
+    """One vendor in an httpd: a virtual host with its own port, origin, key, till, realm and pages.
+
+    host: a loopback address of its own, where cookies must be kept apart (they know no ports)."""
 
     def __init__(self, server, name, broker, memcached, pages=None, extra="", directives=None, gate=None, tls=False,
-                 port=None, origin=None, key=None, realm=None):
+                 port=None, origin=None, key=None, realm=None, host="127.0.0.1"):
         self.server, self.name, self.broker, self.memcached = server, name, broker, memcached
         self.dir = os.path.join(server.dir, name)
         self.port = port or Ports.take()
         self.tls = tls
-        self.origin = origin or "%s://127.0.0.1:%d" % ("https" if tls else "http", self.port)
+        self.host = host
+        self.origin = origin or "%s://%s:%d" % ("https" if tls else "http", host, self.port)
         self.realm = realm or name
         self.key = key or client.Key()
         self.secret = secrets.token_bytes(32)
@@ -570,12 +576,12 @@ class Site:
         if self.tls:
             cert, key = certificate_and_key(self.dir)
             tls = "  SSLEngine on\n  SSLCertificateFile %s\n  SSLCertificateKeyFile %s\n" % (cert, key)
-        return ("Listen 127.0.0.1:{port}\n<VirtualHost 127.0.0.1:{port}>\n  ServerName {origin}\n"
+        return ("Listen {host}:{port}\n<VirtualHost {host}:{port}>\n  ServerName {origin}\n"
                 "  DocumentRoot {docroot}\n  <Directory {docroot}>\n    Require all granted\n"
                 "    Options +FollowSymLinks\n    AllowOverride All\n  </Directory>\n"
                 "{tls}{netpay}\n{gate}\n{extra}\n</VirtualHost>\n").format(
-                    port=self.port, origin=self.origin, docroot=self.docroot, tls=tls, netpay=self.netpay_lines(),
-                    gate=self.gate.replace("{realm}", self.realm),
+                    host=self.host, port=self.port, origin=self.origin, docroot=self.docroot, tls=tls,
+                    netpay=self.netpay_lines(), gate=self.gate.replace("{realm}", self.realm),
                     extra=self.extra.replace("{docroot}", self.docroot).replace("{realm}", self.realm)
                     .replace("{dir}", self.dir))
 
@@ -635,7 +641,7 @@ class Vendor(Process):
         self.error_log = os.path.join(self.dir, "error.log")
         self.access_log = os.path.join(self.dir, "access.log")
         self.site = self.add_site(name, broker=broker, memcached=memcached, **site)
-        self.port = self.site.port
+        self.port, self.host = self.site.port, self.site.host
 
     def __getattr__(self, attribute):
         if attribute == "site" or "site" not in self.__dict__:

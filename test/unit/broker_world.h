@@ -22,6 +22,7 @@
 #include "broker/http/message.h"
 #include "broker/store/query.h"
 #include "broker/store/store.h"
+#include "broker/web/keys.h"
 #include "core/base64url.h"
 #include "core/claim.h"
 #include "core/hash.h"
@@ -139,7 +140,8 @@ public:
           keys_(must(KeyStore::init(*dir_ / "keys", clock.now()))),
           log_(must(Log::open(*dir_ / "log", clock))),
           store_(must(Store::open(*dir_ / "broker.db"))),
-          context{options_, *keys_, *log_, metrics_, clock, random_} {
+          web_(must(web::WebKeys::open(*dir_ / "keys", random_))),
+          context{options_, *keys_, *log_, metrics_, clock, random_, nullptr, web_.get()} {
         register_api(calls, context, *store_);
     }
 
@@ -319,6 +321,7 @@ private:
     std::shared_ptr<const KeySet> listed_;
     std::unique_ptr<Log> log_;
     std::unique_ptr<Store> store_;
+    std::unique_ptr<web::WebKeys> web_;
 
 public:
     Context context;

@@ -97,6 +97,7 @@ class CurlTransportTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(other_schemes);
     CPPUNIT_TEST(retry_after);
     CPPUNIT_TEST(files_are_sent_whole);
+    CPPUNIT_TEST(forms_carry_the_callers_fields);
     CPPUNIT_TEST(the_date);
     CPPUNIT_TEST(addresses_of_this_network);
     CPPUNIT_TEST(loopback_where_it_is_allowed);
@@ -242,6 +243,21 @@ class CurlTransportTest : public CPPUNIT_NS::TestFixture {
         CPPUNIT_ASSERT(seen.find("NetPay-Batch: t\r\n") != std::string::npos);
         CPPUNIT_ASSERT(seen.find("Transfer-Encoding") == std::string::npos);
         fails(curl_.post_file(s.url, dir.path + "/none", {}));
+    }
+
+    void forms_carry_the_callers_fields() {
+        std::string seen;
+        Server s([&](int fd, const std::string& r) {
+            seen = r;
+            Server::say(fd, "HTTP/1.1 402 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+        });
+        const auto a = curl_.post_form(s.url + "/v1", "a=1&b=%20", {"Authorization: Bearer k", "Idempotency-Key: r"});
+        CPPUNIT_ASSERT_EQUAL(402, a.status);
+        CPPUNIT_ASSERT_EQUAL(std::string("{}"), a.body);
+        CPPUNIT_ASSERT(seen.starts_with("POST /v1 HTTP/1.1\r\n") && seen.ends_with("\r\n\r\na=1&b=%20"));
+        for (const auto* field : {"Authorization: Bearer k\r\n", "Idempotency-Key: r\r\n",
+                                  "Content-Type: application/x-www-form-urlencoded\r\n", "Content-Length: 9\r\n"})
+            CPPUNIT_ASSERT_MESSAGE(field, seen.find(field) != std::string::npos);
     }
 
     void the_date() {

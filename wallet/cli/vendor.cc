@@ -14,6 +14,7 @@ constexpr OptionSpec options[] = {
     {"origin", 'o', "ORIGIN", "the vendor's site, like https://news.example"},
     {"key", 0, "FILE", "its private key, PEM (NetPayVendorKey)"},
     {"handoff", 0, "URL", "where it is asked for coins (default ORIGIN/.well-known/netpay/handoff)"},
+    {"print", 0, nullptr, "register: print the signed registration, to be pasted into the broker's site within a minute"},
 };
 
 constexpr std::size_t most_pem_bytes = 4096;
@@ -39,6 +40,18 @@ Outcome<std::string> origin_given(const Args& a) {
     return origin;
 }
 
+// For an account that is the site's own, whose token no wallet has.
+Outcome<Done> print_registration(Context& c, const Args& a, const Registration& r, const SigningKey& key) {
+    auto broker = a.get("broker").value_or("");
+    while (!broker.empty() && broker.back() == '/') broker.pop_back();
+    if (!is_origin(broker)) return usage("--print needs --broker URL, the broker's address like https://broker.example");
+    const auto token = c.broker().registration(broker, r, key);
+    if (!token) return token.failure();
+    c.print(json::Object().set("broker", broker).set("origin", r.origin).set("request", *token));
+    c.say(*token);
+    return Done{};
+}
+
 Outcome<Done> enrol(Context& c, const Args& a) {
     const auto origin = origin_given(a);
     if (!origin) return origin.failure();
@@ -48,6 +61,7 @@ Outcome<Done> enrol(Context& c, const Args& a) {
     if (!handoff_fits(r.handoff, r.origin)) return usage("--handoff is an https address on " + r.origin);
     const auto key = read_key(*file);
     if (!key) return key.failure();
+    if (a.has("print")) return print_registration(c, a, r, *key);
     const auto account = c.store().account(a.get("broker").value_or(""));
     if (!account) return account.failure();
     const auto status = c.broker().register_vendor(*account, r, *key);
@@ -93,7 +107,7 @@ Outcome<Done> run(Context& c, const Args& a) {
 }  // namespace
 
 const Command vendor_command = {
-    "vendor", "vendor register --origin ORIGIN --key FILE | vendor certificate --origin ORIGIN",
+    "vendor", "vendor register --origin ORIGIN --key FILE [--print --broker URL] | vendor certificate --origin ORIGIN",
     "Register a site that sells pages, or get its certificate",
     "register asks the broker to take the site as a vendor, or a new key of one that it has. The\n"
     "broker's operator decides. certificate prints what the broker signed for it, for the file\n"

@@ -1,0 +1,166 @@
+// GET and POST /sign-up, GET and POST /sign-in, POST /sign-out.
+#include "broker/accounts/accounts.h"
+#include "broker/store/query.h"
+#include "broker/web/keys.h"
+#include "broker/web/passphrase.h"
+#include "broker/web/site.h"
+#include "core/html.h"
+
+namespace netpay::broker::web {
+namespace {
+
+// Each costs 0.14 s and 32 MiB (passphrase.h); seven words are not found at any rate.
+constexpr RouteLimits sign_in_limits{2048, 0.2, 10, "application/x-www-form-urlencoded"};
+
+std::string hidden(std::string_view name, std::string_view value) {
+    return "<input type=\"hidden\" name=\"" + std::string(name) + "\" value=\"" + html::escape(value) + "\">";
+}
+
+std::string field(const form::Fields& fields, std::string_view name) {
+    const auto i = fields.find(name);
+    return i == fields.end() ? std::string() : i->second;
+}
+
+Response with_cookie(Response r, std::string cookie) {
+    if (!cookie.empty()) r.headers.emplace_back("Set-Cookie", std::move(cookie));
+    return r;
+}
+
+// The fields of a form of somebody who is not signed in, or why it is not taken.
+Outcome<form::Fields> visitor_form(api::Broker b, const Request& request) {
+    auto fields = form::parse(request.body);
+    if (!fields) return Refusal{400, "malformed-form", "That is not a form as browsers send it", "Nothing was changed."};
+    if (request.header("origin") != b.context.options.issuer || !visitor_ok(b.context, request, field(*fields, "csrf")))
+        return Refusal{403, "foreign-form", "The form was not shown by this site, or this browser keeps no cookies",
+                       "Nothing was changed. Allow cookies for this site, and send the form again."};
+    return std::move(*fields);
+}
+
+// ---- sign up ----
+
+Response sign_up_page(api::Broker b, Request& request, const Refusal* why) {
+    const auto visitor = visitor_of(b.context, request);
+    std::string text = "<h1>Sign up</h1>\n";
+    if (why) text += said("fault", why->title + ". " + why->detail);
+    text += "<p>An account holds the money that you spend on pages. It needs no name and no e-mail address: you get seven "
+            "words, and they are the key to it.</p>\n"
+            "<p>They are shown once. Have something to write at hand.</p>\n"
+            "<form method=\"post\" action=\"/sign-up\">";
+    text += hidden("csrf", visitor.csrf) + "<button type=\"submit\">Sign up</button></form>\n"
+            "<p>You have an account? <a href=\"/sign-in\">Sign in</a></p>\n";
+    return with_cookie(page(b, nullptr, "Sign up", text, why ? why->status : 200), visitor.cookie);
+}
+
+Response passphrase_page(api::Broker b, const Session& session, const Secret& passphrase) {
+    std::string text = "<h1>Your passphrase</h1>\n"
+                       "<p>These seven words are your account. Write them down and keep them safe; they are not shown again, "
+                       "and nobody can find them for you.</p>\n<p><strong class=\"phrase\">";
+    text.append(passphrase.expose());
+    text += "</strong></p>\n<p>You are signed in now.</p>\n"
+            "<p class=\"actions\"><a class=\"button\" href=\"/topup\">I have written it down</a></p>\n";
+    auto answer = page(b, &session, "Your passphrase", text);
+    cleanse(text.data(), text.size());
+    return answer;
+}
+
+Outcome<Started> make_account(api::Broker b, const std::string& lookup) {
+    const UnixTime now = b.context.clock.now();
+    return b.store.write([&](Sql& sql) -> Outcome<Started> {
+        const auto opened = accounts::open_account(sql, b.context.random, now);
+        if (!opened) return opened.refusal();
+        const auto account = accounts::authenticate(sql, opened->token.expose());
+        if (!account) return account.refusal();
+        run(sql, "INSERT INTO web_logins (account, lookup, created) VALUES (:a, :l, :c)", account->id, lookup, now);
+        return start_session(b.context, sql, *account, now);
+    });
+}
+
+Response sign_up(api::Broker b, Request& request) {
+    if (const auto fields = visitor_form(b, request); !fields) return sign_up_page(b, request, &fields.refusal());
+    const auto passphrase = new_passphrase(b.context.random);
+    const auto lookup = passphrase_lookup(passphrase, b.context.web->pepper());
+    if (!lookup) return fault_page(b, request, nullptr, "Sign up", lookup.refusal());
+    const auto made = make_account(b, *lookup);
+    if (!made) return fault_page(b, request, nullptr, "Sign up", made.refusal());
+    b.context.metrics.account_opened();
+    return with_cookie(passphrase_page(b, made->session, passphrase), made->cookie);
+}
+
+// ---- sign in and out ----
+
+Response sign_in_page(api::Broker b, Request& request, const std::string& next, const Refusal* why) {
+    const auto visitor = visitor_of(b.context, request);
+    std::string text = "<h1>Sign in</h1>\n";
+    if (why) text += said("fault", why->title + ". " + why->detail);
+    text += "<form method=\"post\" action=\"/sign-in\" autocomplete=\"off\">";
+    text += hidden("csrf", visitor.csrf) + hidden("next", next) +
+            "<label for=\"passphrase\">Your passphrase, seven words</label>"
+            "<input id=\"passphrase\" name=\"passphrase\" type=\"text\" autocomplete=\"off\" autocapitalize=\"none\" "
+            "spellcheck=\"false\" required maxlength=\"200\">"
+            "<button type=\"submit\">Sign in</button></form>\n"
+            "<p>You have none? <a href=\"/sign-up\">Sign up</a></p>\n";
+    return with_cookie(page(b, nullptr, "Sign in", text, why ? why->status : 200), visitor.cookie);
+}
+
+Response show_sign_in(api::Broker b, Request& request) {
+    const auto next = request.query.find("next");
+    return sign_in_page(b, request, own_path(next == request.query.end() ? "/" : next->second), nullptr);
+}
+
+Outcome<std::string> lookup_of(api::Broker b, std::string_view typed) {
+    const auto meant = normalise_passphrase(typed);
+    if (const auto* wrong = std::get_if<std::string>(&meant))
+        return Refusal{403, "passphrase", "That is not a passphrase", *wrong};
+    return passphrase_lookup(std::get<Secret>(meant), b.context.web->pepper());
+}
+
+// A session of the account whose passphrase that is. The one that this
+// browser had, its own or one that somebody planted, ends.
+Outcome<Started> begin(api::Broker b, const Request& request, const std::string& lookup) {
+    const auto before = session_of(b, request);
+    if (!before) return before.refusal();
+    const UnixTime now = b.context.clock.now();
+    return b.store.write([&](Sql& sql) -> Outcome<Started> {
+        const auto row = one<Int, std::string>(
+            sql, "SELECT a.id, a.name FROM web_logins l JOIN accounts a ON a.id = l.account WHERE l.lookup = :l", lookup);
+        if (!row) return Refusal{403, "passphrase", "No account has that passphrase", "Look whether every word is as it was shown."};
+        if (*before) end_session(b.context, sql, **before, false, now);
+        return start_session(b.context, sql, {std::get<0>(*row), std::get<1>(*row)}, now);
+    });
+}
+
+Response sign_in(api::Broker b, Request& request) {
+    const auto fields = visitor_form(b, request);
+    if (!fields) return sign_in_page(b, request, "/", &fields.refusal());
+    const auto next = own_path(field(*fields, "next"));
+    const auto refused = [&](const Refusal& r) {
+        if (r.status != 403) return fault_page(b, request, nullptr, "Sign in", r);
+        return sign_in_page(b, request, next, &r);
+    };
+    const auto lookup = lookup_of(b, field(*fields, "passphrase"));
+    if (!lookup) return refused(lookup.refusal());
+    auto started = begin(b, request, *lookup);
+    if (!started) return refused(started.refusal());
+    return see_other(next, {std::move(started->cookie)});
+}
+
+Response sign_out(api::Broker b, Request& request, const Session& session, const form::Fields& fields) {
+    const bool all = field(fields, "all") == "1";
+    const auto ended = b.store.write([&](Sql& sql) -> Outcome<std::string> {
+        return end_session(b.context, sql, session, all, b.context.clock.now());
+    });
+    if (!ended) return fault_page(b, request, &session, "Sign out", ended.refusal());
+    return see_other("/", {*ended});
+}
+
+}  // namespace
+
+void add_login_pages(Routes& routes, api::Broker b) {
+    routes.add("GET", "/sign-up", [b](Request& r) { return sign_up_page(b, r, nullptr); }, page_limits);
+    routes.add("POST", "/sign-up", [b](Request& r) { return sign_up(b, r); }, sign_in_limits);
+    routes.add("GET", "/sign-in", [b](Request& r) { return show_sign_in(b, r); }, page_limits);
+    routes.add("POST", "/sign-in", [b](Request& r) { return sign_in(b, r); }, sign_in_limits);
+    routes.add("POST", "/sign-out", form_for_members(b, sign_out), form_limits);
+}
+
+}  // namespace netpay::broker::web

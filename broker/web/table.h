@@ -1,0 +1,28 @@
+// Tables of the site's pages, and what stands in their cells.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/store/query.h"
+#include "core/bytes.h"
+
+namespace netpay::broker::web {
+
+struct Column {
+    std::string_view heading;
+    bool number = false;
+};
+// A section with a heading and a table that scrolls by itself where the screen
+// is narrow. Cells are HTML. Without rows: `none`, a sentence, in its place.
+std::string table(std::string_view id, std::string_view heading, const std::vector<Column>& columns,
+                  const std::vector<std::vector<std::string>>& rows, std::string_view none);
+
+// As money() of site.h, with a minus sign below zero. micro: micro-units of cur.
+std::string money(Int micro, std::string_view cur);
+// "2026-11-22", and "2026-11-22 12:05" (UTC).
+std::string day(UnixTime t);
+std::string minute(UnixTime t);
+
+}  // namespace netpay::broker::web

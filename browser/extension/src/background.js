@@ -1,0 +1,359 @@
+// Sees the challenge of a page, shows its price on the button, and pays: by a
+// click, or unasked within the owner's limits where she went to the page
+// herself. The payment goes out in a reload of that tab, by a rule for that
+// address and tab alone that is taken away as soon as the request has left.
+import { NetPayError, parseReceipt, pretty, Visit, withoutFragment, originOf } from 'netpay'
+import { badge, fieldsNamed, isPage, isShown, paymentRule, wentByHerself } from './rules.js'
+import { api, purse } from './wallet.js'
+
+const mostTries = 3 // payments for one page
+const mostProblem = 64 * 1024
+const patience = 30000 // milliseconds until a reload must have begun
+
+const heard = new Map() // tab → the 402 that came for its page
+const underWay = new Map() // tab → { visit, rule, request, tries }
+const paidPages = new Map() // tab → { url, visit, payment }: shown when the page is there, which clears the button
+const asked = new Map() // request → Sec-Fetch-User was ?1; undefined if the browser does not say
+
+// What the reader is offered in a tab survives the background: { url, fields, unasked, amount, currency, trouble }.
+const offerKey = (tabId) => `offer ${tabId}`
+const offerOf = async (tabId) => (await api.storage.session.get(offerKey(tabId)))[offerKey(tabId)] ?? null
+const keepOffer = (tabId, offer) => api.storage.session.set({ [offerKey(tabId)]: offer })
+const dropOffer = (tabId) => api.storage.session.remove(offerKey(tabId))
+
+async function show(tabId, { text = '', title = 'NetPay', color = '#1f5f3a', popup = 'popup.html' } = {}) {
+  try {
+    await api.action.setBadgeBackgroundColor({ tabId, color })
+    await api.action.setBadgeText({ tabId, text })
+    await api.action.setTitle({ tabId, title })
+    await api.action.setPopup({ tabId, popup })
+  } catch {
+    // the tab is closed: there is nothing to show
+  }
+}
+
+const host = (url) => new URL(url).host
+
+// One thing after another: in each tab, and for each page.
+const turns = new Map()
+function inTurn(key, work) {
+  const turn = (turns.get(key) ?? Promise.resolve()).then(work).catch((error) => console.error('NetPay:', error.name, error.message))
+  turns.set(key, turn)
+  turn.finally(() => { if (turns.get(key) === turn) turns.delete(key) })
+  return turn
+}
+
+async function showTrouble(tabId, offer, error) {
+  const now = { ...offer, unasked: false, trouble: error.message }
+  await keepOffer(tabId, now)
+  await showOffer(tabId, now)
+}
+
+async function showOffer(tabId, offer) {
+  if (!offer.trouble) return showPrice(tabId, offer)
+  const amount = offer.amount ? `${pretty(offer.amount, offer.currency)}: ` : ''
+  return show(tabId, { text: '!', color: '#8a1c1c', title: `NetPay: ${amount}${offer.trouble}` })
+}
+
+// A click pays; so the button has no pop-up while there is something to pay.
+async function showPrice(tabId, offer) {
+  await show(tabId, { text: badge(offer.amount, offer.currency), color: '#1a4f8a', popup: '',
+    title: `Pay ${pretty(offer.amount, offer.currency)} to ${host(offer.url)}` })
+}
+
+async function showPaid(tabId, visit, payment) {
+  const wallet = await purse()
+  const balance = await wallet.balance(payment.currency, { identity: await wallet.identityOf(visit.vendor) })
+  const what = payment.reread ? 'Read again free' : `Paid ${pretty(payment.amount, payment.currency)} to ${host(visit.url)}`
+  await show(tabId, { text: badge(balance, payment.currency), title: `${what}. Balance ${pretty(balance, payment.currency)}` })
+}
+
+// --- paying -----------------------------------------------------------------
+
+// A visit of an offer. consented: the price she clicked on; null if she did not.
+async function visitOf(offer, consented) {
+  const wallet = await purse()
+  const visit = new Visit(wallet, { url: offer.url, accept: async (wish) => {
+    if (consented !== null && wish.amount <= consented && wish.currency === offer.currency) return consented
+    if (offer.unasked && (await wallet.decidesAlone(wish.vendor, wish.amount, wish.currency))) return wish.amount
+    throw new NetPayError('not-accepted', `costs ${pretty(wish.amount, wish.currency)}`, { ask: true })
+  } })
+  await visit.read(offer.fields)
+  return visit
+}
+
+async function removeRule(id) {
+  await api.declarativeNetRequest.updateSessionRules({ removeRuleIds: [id] })
+}
+
+let lastRule = 0
+
+// Rules of a background that was ended carry nothing any more.
+const swept = api.declarativeNetRequest.getSessionRules().then(async (rules) => {
+  const ids = rules.map((rule) => rule.id)
+  lastRule = Math.max(lastRule, ...ids)
+  if (ids.length) await api.declarativeNetRequest.updateSessionRules({ removeRuleIds: ids })
+}).catch(() => undefined)
+
+// Sends the visit's ticket in a reload of the tab.
+async function send(tabId, offer, visit, tries) {
+  const tab = await api.tabs.get(tabId).catch(() => null)
+  if (!tab || withoutFragment(tab.url ?? '') !== visit.url) return visit.void()
+  await swept
+  const rule = ++lastRule
+  const payment = { visit, offer, rule, request: null, tries, timer: null }
+  payment.over = new Promise((resolve) => { payment.end = resolve })
+  try {
+    await api.declarativeNetRequest.updateSessionRules({ addRules: [paymentRule(rule, tabId, visit.url, visit.field())] })
+  } catch {
+    await visit.void()
+    return showTrouble(tabId, offer, new Error('the address is too long to be paid here; use another NetPay wallet'))
+  }
+  underWay.set(tabId, payment)
+  payment.timer = setTimeout(() => giveUp(tabId, payment), patience)
+  await api.tabs.reload(tabId)
+  return undefined
+}
+
+async function giveUp(tabId, payment) {
+  if (underWay.get(tabId) !== payment || payment.request) return
+  underWay.delete(tabId)
+  await removeRule(payment.rule)
+  await payment.visit.void()
+  payment.end()
+}
+
+// The same page in two tabs is paid once: the second waits for the first, and reads it again.
+async function afterOthers(tabId, visit) {
+  const others = [...underWay].filter(([tab, payment]) => tab !== tabId && payment.visit.url === visit.url)
+  await Promise.all(others.map(([, payment]) => payment.over))
+  return others.length > 0
+}
+
+// Settles the tab's offer: free if the page was paid a moment ago, unasked
+// where the rules allow it, else by her click (consented).
+const attend = (tabId, offer, consented = null) => inTurn(offer.url, () => attendNow(tabId, offer, consented))
+
+async function attendNow(tabId, offer, consented) {
+  if (underWay.has(tabId)) return
+  let visit
+  try {
+    visit = await visitOf(offer, consented)
+    offer = { ...offer, amount: visit.terms.amount, currency: visit.terms.currency, brokers: visit.terms.brokers, trouble: '' }
+    await keepOffer(tabId, offer)
+    if (!(await visit.takeReread())) {
+      const wallet = await purse()
+      if (consented === null) {
+        const tab = await api.tabs.get(tabId)
+        const alone = offer.unasked && (await wallet.decidesAlone(visit.vendor, offer.amount, offer.currency))
+        if (!alone || !tab.active) {
+          const identity = await wallet.identityOf(visit.vendor)
+          const balance = await wallet.balance(offer.currency, { brokers: offer.brokers, identity })
+          if (balance < offer.amount)
+            throw new NetPayError('no-money', `you have ${pretty(balance, offer.currency)} for this site; add money in the options`)
+          await wallet.checkLimits(visit.want)
+          return await showPrice(tabId, offer)
+        }
+      }
+      if (await afterOthers(tabId, visit)) visit.rereadTried = false
+      if (!(await visit.takeReread())) await visit.takeTicket()
+    }
+  } catch (error) {
+    return error.ask ? showPrice(tabId, offer) : showTrouble(tabId, offer, error)
+  }
+  return send(tabId, offer, visit, 1)
+}
+
+// --- the answer to a payment --------------------------------------------------
+
+// The browser does not show an extension the body of an answer, and what to do
+// about a refused payment is in it. So the very same payment is shown once
+// more: refused again, it costs nothing; taken, the page is paid and the tab
+// reads it again free.
+async function askWhy(visit) {
+  const [name, value] = visit.field()
+  const answer = await fetch(visit.url, { headers: { [name]: value, accept: 'application/problem+json' }, redirect: 'manual', cache: 'no-store' })
+  const text = await answer.text()
+  return { status: answer.status, receipt: answer.headers.get('payment-receipt'), fields: [answer.headers.get('www-authenticate') ?? ''],
+    body: text.length <= mostProblem ? text : '' }
+}
+
+async function refused(tabId, payment) {
+  const { visit, offer, tries } = payment
+  try {
+    const why = await askWhy(visit).catch(async (error) => {
+      await visit.doubt()
+      throw error
+    })
+    if (why.status >= 200 && why.status < 300) {
+      await visit.settled(why.receipt)
+      visit.rereadTried = false
+      if (!(await visit.takeReread())) return
+    } else if (why.status !== 402 || tries >= mostTries) {
+      await visit.void()
+      throw new NetPayError('payment', 'the site does not take the payment')
+    } else {
+      const same = await visit.read(why.fields).catch(async (error) => {
+        await visit.void()
+        throw error
+      })
+      await visit.judged(why.body, same)
+    }
+  } catch (error) {
+    const now = visit.terms ? { ...offer, fields: offer.fields, amount: visit.terms.amount, currency: visit.terms.currency } : offer
+    if (error.ask) {
+      await keepOffer(tabId, { ...now, unasked: false })
+      return showPrice(tabId, now)
+    }
+    return showTrouble(tabId, now, error)
+  }
+  return send(tabId, offer, visit, tries + 1)
+}
+
+async function answered(tabId, payment, details) {
+  clearTimeout(payment.timer)
+  try {
+    return await settle(tabId, payment, details)
+  } finally {
+    payment.end()
+  }
+}
+
+async function settle(tabId, payment, details) {
+  underWay.delete(tabId)
+  const { visit } = payment
+  const { statusCode: status } = details
+  if (status >= 200 && status < 300) {
+    const paid = await visit.settled(fieldsNamed(details.responseHeaders, 'payment-receipt')[0] ?? null)
+    await dropOffer(tabId)
+    if (!paid) return undefined
+    paidPages.set(tabId, { url: visit.url, visit, payment: paid })
+    return showPaid(tabId, visit, paid)
+  }
+  if (status === 402) return refused(tabId, payment)
+  return status === 502 || status === 504 ? visit.doubt() : visit.void()
+}
+
+// A receipt of a payment whose background is gone: it is still put on record.
+async function lateReceipt(details) {
+  const receipt = parseReceipt(fieldsNamed(details.responseHeaders, 'payment-receipt')[0] ?? '')
+  if (!receipt) return
+  const wallet = await purse()
+  const vendor = originOf(details.url)
+  const payment = await wallet.openPaymentOf(vendor, withoutFragment(details.url), receipt.coin, receipt.index)
+  if (!payment || payment.currency !== receipt.currency) return
+  await wallet.paid({ payment: payment.id, coin: { coin: payment.coin }, index: payment.ticket, amount: payment.amount, reread: false },
+    vendor, receipt.amount, receipt.spent)
+}
+
+// --- what the browser tells -------------------------------------------------
+
+const options = (extra, known) => (known?.EXTRA_HEADERS ? [...extra, 'extraHeaders'] : extra)
+const pages = { urls: ['https://*/*', 'http://*/*'], types: ['main_frame'] }
+
+api.webRequest.onSendHeaders.addListener((details) => {
+  if (!isPage(details)) return
+  const fetchUser = fieldsNamed(details.requestHeaders, 'sec-fetch-user')[0]
+  const says = fieldsNamed(details.requestHeaders, 'sec-fetch-mode').length > 0
+  asked.set(details.requestId, says ? fetchUser === '?1' : undefined)
+  const payment = underWay.get(details.tabId)
+  if (payment && !payment.request && withoutFragment(details.url) === payment.visit.url) {
+    payment.request = details.requestId
+    removeRule(payment.rule)
+  }
+}, pages, options(['requestHeaders'], api.webRequest.OnSendHeadersOptions))
+
+api.webRequest.onHeadersReceived.addListener((details) => {
+  if (!isPage(details)) return
+  const payment = underWay.get(details.tabId)
+  heard.delete(details.tabId)
+  if (payment?.request === details.requestId && withoutFragment(details.url) === payment.visit.url) {
+    if (details.statusCode === 402) heard.set(details.tabId, { url: payment.visit.url, refused: true })
+    payment.done = inTurn(details.tabId, () => answered(details.tabId, payment, details))
+    return
+  }
+  if (details.statusCode === 402) {
+    const initiator = details.initiator ?? (details.originUrl ? originOf(details.originUrl) : undefined)
+    heard.set(details.tabId, { url: withoutFragment(details.url), fields: fieldsNamed(details.responseHeaders, 'www-authenticate'), initiator,
+      user: asked.get(details.requestId) })
+  } else if (details.statusCode >= 200 && details.statusCode < 300) {
+    inTurn(details.tabId, () => lateReceipt(details))
+  }
+}, pages, options(['responseHeaders'], api.webRequest.OnHeadersReceivedOptions))
+
+api.webRequest.onCompleted.addListener((details) => { asked.delete(details.requestId) }, pages)
+
+api.webRequest.onErrorOccurred.addListener((details) => {
+  asked.delete(details.requestId)
+  const payment = underWay.get(details.tabId)
+  if (payment?.request !== details.requestId || payment.done) return
+  underWay.delete(details.tabId)
+  clearTimeout(payment.timer)
+  inTurn(details.tabId, () => payment.visit.doubt().finally(payment.end))
+}, pages)
+
+// Only what a tab really shows is offered: what was loaded ahead is not.
+api.webNavigation.onCommitted.addListener((nav) => {
+  if (!isShown(nav)) return
+  const came = heard.get(nav.tabId)
+  heard.delete(nav.tabId)
+  const url = withoutFragment(nav.url)
+  inTurn(nav.tabId, async () => {
+    const payment = underWay.get(nav.tabId)
+    if (payment && !payment.request && payment.visit.url !== url) { // she went elsewhere before it was sent
+      underWay.delete(nav.tabId)
+      clearTimeout(payment.timer)
+      await removeRule(payment.rule)
+      await payment.visit.void()
+      payment.end()
+    }
+    if (!came || came.url !== url) {
+      await dropOffer(nav.tabId)
+      const paid = paidPages.get(nav.tabId)
+      paidPages.delete(nav.tabId)
+      await (paid?.url === url ? showPaid(nav.tabId, paid.visit, paid.payment) : show(nav.tabId))
+      return
+    }
+    await show(nav.tabId)
+    if (came.refused) { // what became of it is known already
+      const offer = await offerOf(nav.tabId)
+      if (offer && !underWay.has(nav.tabId)) await showOffer(nav.tabId, offer)
+      return
+    }
+    await attend(nav.tabId, { url, fields: came.fields, unasked: wentByHerself(nav, came) })
+  })
+})
+
+api.action.onClicked.addListener((tab) => inTurn(tab.id, async () => {
+  const offer = await offerOf(tab.id)
+  if (offer?.amount && withoutFragment(tab.url ?? '') === offer.url) await attend(tab.id, offer, offer.amount)
+}))
+
+// A page that was opened behind is paid, if the rules allow it, once she looks at it.
+api.tabs.onActivated.addListener(({ tabId }) => inTurn(tabId, async () => {
+  const offer = await offerOf(tabId)
+  if (offer?.unasked && !offer.trouble) await attend(tabId, offer)
+}))
+
+api.tabs.onRemoved.addListener((tabId) => inTurn(tabId, async () => {
+  const payment = underWay.get(tabId)
+  underWay.delete(tabId)
+  heard.delete(tabId)
+  paidPages.delete(tabId)
+  await dropOffer(tabId)
+  if (payment?.done === undefined && payment) {
+    clearTimeout(payment.timer)
+    await removeRule(payment.rule)
+    await (payment.request ? payment.visit.doubt() : payment.visit.void())
+    payment.end()
+  }
+}))
+
+// From the extension's own pages: money was added, or limits changed.
+api.runtime.onMessage.addListener((message, sender) => {
+  if (sender.id !== api.runtime.id || message !== 'changed') return
+  api.tabs.query({}).then((tabs) => tabs.forEach((tab) => inTurn(tab.id, async () => {
+    const offer = await offerOf(tab.id)
+    if (offer && withoutFragment(tab.url ?? '') === offer.url) await attend(tab.id, { ...offer, unasked: false })
+  })))
+})

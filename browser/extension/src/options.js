@@ -1,0 +1,176 @@
+// Money, coins, limits, identities, export and import, history.
+import { Broker, exportCoins, exportSaved, fromDecimal, importCoins, left, originOf, pretty, toDecimal, unsavedExport } from 'netpay'
+import { api, purse, setSetting, setting } from './wallet.js'
+
+const at = (id) => document.getElementById(id)
+const wallet = await purse()
+let issuer = await setting('broker', '')
+let currency = await setting('currency', 'uusd')
+
+function say(text, bad = false) {
+  at('said').hidden = false
+  at('said').className = bad ? 'note bad' : 'note'
+  at('said').textContent = text
+}
+
+function element(name, content, more = {}) {
+  const made = Object.assign(document.createElement(name), more)
+  made.append(...[content].flat())
+  return made
+}
+
+const optional = (text) => (text.trim() ? fromDecimal(text) : null)
+const states = { paid: 'paid', unknown: 'not confirmed yet', live: 'on its way', void: 'not charged' }
+const places = { pending: 'being bought', returning: 'going back to the broker' }
+
+function coinRow(coin, names) {
+  const button = element('button', 'Return', { type: 'button' })
+  button.setAttribute('aria-label', `Return coin ${coin.coin.slice(0, 8)}`)
+  button.addEventListener('click', () => act(async () => {
+    const done = await new Broker(wallet, coin.issuer).giveBack(coin)
+    return done.due === undefined ? `${pretty(done.refunded, coin.currency)} is back on your account.`
+      : 'The site that holds this coin is out of reach: what is left comes back to your account when its time is over.'
+  }))
+  const where = places[coin.state] ?? (coin.holder ? new URL(coin.holder).host : 'here, unused')
+  return element('tr', [element('td', coin.coin.slice(0, 8)), element('td', pretty(left(coin), coin.currency)),
+    element('td', pretty(coin.unit * coin.n, coin.currency)), element('td', names.get(coin.identity) ?? 'Main'),
+    element('td', where), element('td', coin.state === 'live' ? button : '')])
+}
+
+const paymentRow = (p) => element('tr', [element('td', new Date(p.created * 1000).toLocaleString()), element('td', pretty(p.amount, p.currency)),
+  element('td', p.url), element('td', states[p.state])])
+
+function ruleItem(rule) {
+  const button = element('button', 'Forget', { type: 'button' })
+  button.setAttribute('aria-label', `Forget the limits of ${new URL(rule.site).host}`)
+  button.addEventListener('click', () => act(async () => {
+    await wallet.clearLimit(rule.site, rule.currency)
+    return 'The limits for all sites hold there again.'
+  }))
+  const how = rule.automatic ? `without asking up to ${pretty(rule.perPage ?? 0, rule.currency)} a page` : 'asks for every page'
+  const day = rule.perDay === null ? '' : `, ${pretty(rule.perDay, rule.currency)} a day`
+  return element('li', [`${new URL(rule.site).host}: ${how}${day} `, button])
+}
+
+async function draw() {
+  const identities = await wallet.identities()
+  const names = new Map(identities.map((i) => [i.id, i.name]))
+  const rules = await wallet.limits(currency)
+  const all = rules.find((r) => r.site === '*') ?? {}
+  const coins = (await wallet.coins()).filter((c) => ['live', 'pending', 'returning'].includes(c.state) && c.spent < c.n)
+  const current = await wallet.currentIdentity()
+  at('balance').textContent = pretty(await wallet.balance(currency), currency)
+  at('coins').replaceChildren(...coins.map((c) => coinRow(c, names)))
+  at('automatic').checked = all.automatic ?? false
+  at('page').value = toDecimal(all.perPage ?? 50000)
+  at('site').value = all.perSite === null || all.perSite === undefined ? '' : toDecimal(all.perSite)
+  at('day').value = all.perDay === null || all.perDay === undefined ? '' : toDecimal(all.perDay)
+  at('rules').replaceChildren(...rules.filter((r) => r.site !== '*').map(ruleItem))
+  at('identity').replaceChildren(...identities.map((i) => element('option', i.name, { value: i.id, selected: i.id === current })))
+  at('history').replaceChildren(...(await wallet.history(200)).map(paymentRow))
+}
+
+async function drawExport() {
+  const unsaved = await unsavedExport(wallet)
+  at('saved').hidden = unsaved === null
+  URL.revokeObjectURL(at('file').href)
+  if (unsaved) at('file').href = URL.createObjectURL(new Blob([unsaved.text], { type: 'application/x-ndjson' }))
+}
+
+async function drawAccount() {
+  if (!issuer) return
+  at('broker').value = issuer
+  const credit = await new Broker(wallet, issuer).balance()
+  at('topup').hidden = at('buy').hidden = false
+  at('credit').textContent = Object.entries(credit).map(([c, a]) => pretty(a, c)).join(', ') || 'nothing yet'
+}
+
+// One thing at a time; what became of it is said, and the page drawn anew.
+let busy = Promise.resolve()
+function act(work) {
+  busy = busy.then(async () => {
+    try {
+      say('One moment …')
+      say(await work())
+    } catch (error) {
+      say(error.message, true)
+    }
+    await draw()
+    await drawExport()
+    await drawAccount().catch(() => undefined)
+    await api.runtime.sendMessage('changed').catch(() => undefined)
+  })
+  return busy
+}
+
+const onSubmit = (id, work) => at(id).addEventListener('submit', (event) => {
+  event.preventDefault()
+  act(work)
+})
+
+onSubmit('account', async () => {
+  const address = originOf(at('broker').value.trim())
+  const broker = new Broker(wallet, address)
+  const info = await broker.discover()
+  await broker.createAccount()
+  issuer = address
+  currency = info.currencies.includes('uusd') || !info.currencies.length ? 'uusd' : info.currencies[0]
+  await setSetting('broker', issuer)
+  await setSetting('currency', currency)
+  return 'Your account is open.'
+})
+
+onSubmit('topup', async () => {
+  await new Broker(wallet, issuer).topUp(at('voucher').value)
+  at('voucher').value = ''
+  return 'The money is on your account. Buy coins to spend it.'
+})
+
+onSubmit('buy', async () => {
+  const amount = fromDecimal(at('amount').value)
+  if (!amount) throw new Error('An amount is written like 1.00')
+  const bought = await new Broker(wallet, issuer).buyAmount(amount, currency)
+  return `Bought ${bought.length === 1 ? 'a coin' : `${bought.length} coins`} worth ${pretty(amount, currency)}.`
+})
+
+onSubmit('limits', async () => {
+  const perPage = fromDecimal(at('page').value)
+  const perSite = optional(at('site').value)
+  const perDay = optional(at('day').value)
+  if (perPage === null || (at('site').value.trim() && perSite === null) || (at('day').value.trim() && perDay === null))
+    throw new Error('An amount is written like 0.05')
+  await wallet.setLimit('*', currency, { automatic: at('automatic').checked, perPage, perSite, perDay })
+  return 'Saved.'
+})
+
+onSubmit('use', async () => {
+  await wallet.useIdentity(at('identity').value)
+  return 'New sites and new coins get this identity.'
+})
+
+onSubmit('add', async () => {
+  await wallet.addIdentity(at('name').value)
+  at('name').value = ''
+  return 'Added.'
+})
+
+onSubmit('export', async () => {
+  const { coins } = await exportCoins(wallet)
+  if (!coins.length) return 'There are no coins to export.'
+  return `${coins.length === 1 ? 'One coin is' : `${coins.length} coins are`} in the export now. Save it below.`
+})
+
+onSubmit('saved', async () => {
+  await exportSaved(wallet)
+  return 'The export is forgotten here.'
+})
+
+onSubmit('import', async () => {
+  const done = await importCoins(wallet, at('text').value, { restore: at('restore').checked })
+  at('text').value = ''
+  return `${done.coins} coins came in${done.alreadyHere.length ? `, ${done.alreadyHere.length} were here already` : ''}.`
+})
+
+await draw()
+await drawExport()
+await drawAccount().catch((error) => say(error.message, true))

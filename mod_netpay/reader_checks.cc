@@ -1,0 +1,137 @@
+#include "mod_netpay/reader_checks.h"
+
+#include <util_cfgtree.h>
+
+#include <vector>
+
+#include "core/origin.h"
+#include "mod_netpay/text.h"
+
+namespace netpay::glue {
+namespace {
+
+struct Finding {
+    const ap_directive_t* at;
+    std::string text;
+};
+
+// A section, or a server, on the way down the tree.
+struct Scope {
+    bool sells = false;     // payment is required in it or in one around it
+    bool contains = false;  // or in one within it
+    bool own_page = false;  // NetPayPaywall is set in it or around it
+    bool section = false;   // <Location> and the like; else a server
+};
+
+bool is(const ap_directive_t* d, const char* name) { return equal_nocase(d->directive, name); }
+
+std::vector<std::string_view> words(const ap_directive_t* d) {
+    auto out = split(d->args ? d->args : "", ' ');
+    for (auto& w : out)
+        if (w.size() > 1 && w.front() == '"' && w.back() == '"') w = w.substr(1, w.size() - 2);
+    return out;
+}
+
+bool first_is(const ap_directive_t* d, const char* word) {
+    const auto w = words(d);
+    return !w.empty() && equal_nocase(w[0], word);
+}
+
+bool asks_for_payment(const ap_directive_t* d) {
+    return (is(d, "AuthType") && first_is(d, "NetPay")) || (is(d, "Require") && first_is(d, "netpay"));
+}
+
+bool sells_within(const ap_directive_t* d) {
+    for (; d; d = d->next)
+        if (asks_for_payment(d) || sells_within(d->first_child)) return true;
+    return false;
+}
+
+bool sells_itself(const ap_directive_t* d) {
+    for (; d; d = d->next) {
+        if (asks_for_payment(d)) return true;
+        // <RequireAny> and its like are no places of their own.
+        if (equal_nocase(std::string_view(d->directive).substr(0, 8), "<Require") && sells_itself(d->first_child)) return true;
+    }
+    return false;
+}
+
+bool sets(const ap_directive_t* d, const char* name) {
+    for (; d; d = d->next)
+        if (is(d, name)) return true;
+    return false;
+}
+
+// The field a Header directive changes.
+std::string_view changed_field(const ap_directive_t* d) {
+    auto w = words(d);
+    if (!w.empty() && (equal_nocase(w[0], "always") || equal_nocase(w[0], "onsuccess"))) w.erase(w.begin());
+    return w.size() > 1 ? w[1] : std::string_view();
+}
+
+void check_cache(const ap_directive_t* d, std::vector<Finding>& out) {
+    if (!first_is(d, "on")) return;
+    for (const char* name : {"CacheIgnoreCacheControl", "CacheStorePrivate", "CacheStoreNoStore"})
+        if (is(d, name))
+            out.push_back({d, std::string(name) + " On lets a cache keep answers that say they are for one reader: paid pages could be served to who has not paid"});
+}
+
+void check_fields(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
+    if (!is(d, "Header")) return;
+    // At a server's own level it holds for what is sold within.
+    if (!scope.sells && (scope.section || !scope.contains)) return;
+    const auto field = changed_field(d);
+    for (const char* name : {"Cache-Control", "Vary", "WWW-Authenticate", "Payment-Receipt"})
+        if (equal_nocase(field, name))
+            out.push_back({d, std::string("Header changes ") + name + " where pages are sold: the module sets it for caches and wallets; put Header into sections that sell nothing"});
+}
+
+void check_error_document(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
+    if (!is(d, "ErrorDocument") || !first_is(d, "402")) return;
+    const auto w = words(d);
+    const std::string_view document = w.size() > 1 ? w[1] : std::string_view();
+    if (document.starts_with("http:") || document.starts_with("https:"))
+        out.push_back({d, "ErrorDocument 402 at another URL would turn the answer into a redirect and is not used: name a local page, or use NetPayPaywall"});
+    else if (scope.own_page && !equal_nocase(document, "default"))
+        out.push_back({d, "ErrorDocument 402 takes the place of NetPayPaywall, which is not used here: leave one of them out"});
+}
+
+void check_vendor(const ap_directive_t* d, std::vector<Finding>& out) {
+    if (!is(d, "NetPayVendor")) return;
+    const auto w = words(d);
+    if (!w.empty() && w[0].starts_with("http:") && !is_loopback(w[0]))
+        out.push_back({d, "NetPayVendor " + std::string(w[0]) + " is plain http: wallets in browsers do not pay there; serve readers over https"});
+}
+
+void check(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
+    for (; d; d = d->next) {
+        check_cache(d, out);
+        check_fields(d, scope, out);
+        check_error_document(d, scope, out);
+        check_vendor(d, out);
+        if (!d->first_child) continue;
+        Scope inner = scope;
+        inner.section = !is(d, "<VirtualHost");
+        inner.sells = scope.sells || sells_itself(d->first_child);
+        inner.contains = sells_within(d->first_child);
+        inner.own_page = scope.own_page || sets(d->first_child, "NetPayPaywall");
+        check(d->first_child, inner, out);
+    }
+}
+
+}  // namespace
+
+void check_for_readers(server_rec* s) {
+    if (!sells_within(ap_conftree)) return;
+    Scope main;
+    main.sells = sells_itself(ap_conftree);
+    main.contains = true;
+    main.own_page = sets(ap_conftree, "NetPayPaywall");
+    std::vector<Finding> findings;
+    check(ap_conftree, main, findings);
+    for (const auto& f : findings)
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, s, "%s:%d: %s", f.at->filename ? f.at->filename : "",
+                     f.at->line_num, f.text.c_str());
+}
+
+}  // namespace netpay::glue

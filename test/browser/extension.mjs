@@ -1,0 +1,130 @@
+// The NetPay extension in a Chromium of playwright-core: its pages and its button.
+import assert from 'node:assert/strict';
+
+/** Polls until `condition` is true; its value. */
+async function until(what, condition, milliseconds = 15000) {
+  const end = Date.now() + milliseconds;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`not within ${milliseconds} ms: ${what}`);
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
+
+export class Extension {
+  /** Of a reader who has it: her `context`, `page` and `clicks`. */
+  static async of(reader) {
+    const extension = new Extension();
+    extension.reader = reader;
+    extension.context = reader.context;
+    const worker = reader.context.serviceWorkers()[0] ?? (await reader.context.waitForEvent('serviceworker', { timeout: 15000 }));
+    extension.id = new URL(worker.url()).host;
+    await until('the extension is ready', () => worker.evaluate(() => typeof chrome.action?.onClicked?.dispatch === 'function'));
+    return extension;
+  }
+
+  /** The running background: the browser may have ended it and started it again. */
+  get worker() {
+    return this.context.serviceWorkers().find((w) => new URL(w.url()).host === this.id);
+  }
+
+  url(name) {
+    return `chrome-extension://${this.id}/${name}`;
+  }
+
+  async tab(page = this.reader.page) {
+    const url = page.url();
+    const id = await this.worker.evaluate(async (wanted) => {
+      const tabs = await chrome.tabs.query({});
+      return tabs.filter((t) => t.url === wanted).map((t) => t.id);
+    }, url);
+    assert.equal(id.length, 1, `one tab shows ${url}`);
+    return id[0];
+  }
+
+  /** What the button shows at a page: { text, title, popup }. */
+  async button(page = this.reader.page) {
+    const tabId = await this.tab(page);
+    return this.worker.evaluate(async (id) => ({
+      text: await chrome.action.getBadgeText({ tabId: id }),
+      title: await chrome.action.getTitle({ tabId: id }),
+      popup: await chrome.action.getPopup({ tabId: id }),
+    }), tabId);
+  }
+
+  /** Waits until the button's title matches; what it shows then. */
+  async shows(pattern, page = this.reader.page, milliseconds = 15000) {
+    let last;
+    try {
+      return await until('the button', async () => {
+        last = await this.button(page).catch(() => undefined);
+        return last && pattern.test(last.title) ? last : null;
+      }, milliseconds);
+    } catch {
+      throw new Error(`the button shows ${JSON.stringify(last)}, not ${pattern}`);
+    }
+  }
+
+  /** Waits until the button offers to pay, with that price on it. */
+  async offers(price, page = this.reader.page) {
+    const { text } = await this.shows(/^Pay /, page);
+    assert.equal(text, price);
+  }
+
+  /** A click on the button, which pays. Where it has a pop-up there is nothing to pay, which is an error here. */
+  async press(page = this.reader.page) {
+    const { popup, title } = await this.button(page);
+    assert.equal(popup, '', `the button opens its pop-up: ${title}`);
+    const tabId = await this.tab(page);
+    this.reader.clicks += 1;
+    await this.worker.evaluate(async (id) => { chrome.action.onClicked.dispatch(await chrome.tabs.get(id)); }, tabId);
+  }
+
+  /** The page of money and settings, in a tab of its own that stays. */
+  async options() {
+    if (!this.settings || this.settings.isClosed()) this.settings = await this.context.newPage();
+    await this.settings.goto(this.url('options.html'));
+    await this.settings.waitForFunction(() => document.querySelector('#identity')?.options.length > 0);
+    return this.settings;
+  }
+
+  /** What the button's pop-up shows while the reader's page is in front. */
+  async popup() {
+    const page = await this.context.newPage();
+    await page.goto(this.url('popup.html'));
+    await page.waitForFunction(() => document.querySelector('#balance')?.textContent !== '');
+    return page;
+  }
+
+  /** Fills fields of the options page by label and presses a button; what the page says then. */
+  async submit(fields, button) {
+    const page = await this.options();
+    for (const [label, value] of Object.entries(fields)) {
+      const field = page.getByLabel(label, { exact: true });
+      if (typeof value === 'boolean') await field.setChecked(value);
+      else await field.fill(value);
+    }
+    await page.getByRole('button', { name: button, exact: true }).click();
+    await page.waitForFunction(() => !document.querySelector('#said').hidden && document.querySelector('#said').textContent !== 'One moment …');
+    return page.locator('#said').textContent();
+  }
+
+  /** An account at the broker, money and coins, all by hand on the options page. */
+  async fund(issuer, voucher, amount = '1.00') {
+    assert.equal(await this.submit({ "Your broker's address": issuer }, 'Open an account there'), 'Your account is open.');
+    assert.match(await this.submit({ Voucher: voucher }, 'Add money'), /^The money is on your account/);
+    await this.buy(amount);
+  }
+
+  async buy(amount) {
+    assert.match(await this.submit({ 'Buy coins worth': amount }, 'Buy'), /^Bought/);
+  }
+
+  /** Limits for all sites, as they are typed; '' for none. */
+  async limits({ automatic, page = '0.05', site = '', day = '' }) {
+    assert.equal(await this.submit({ 'Pay without asking where I went to the page myself': automatic,
+      'Most a page without asking': page, 'Most a day at one site (empty: no limit)': site,
+      'Most a day at all sites (empty: no limit)': day }, 'Save limits'), 'Saved.');
+  }
+}

@@ -1,0 +1,40 @@
+// The same story by the command line's e-wallet, for comparison: commands typed count as clicks.
+import assert from 'node:assert/strict';
+
+export default async function play(world) {
+  const [post, courier] = world.news;
+  const store = world.temporary('store');
+  const netpay = (...args) => world.netpay(store, args);
+
+  /** One command that gets a page: what it costs in commands, and in round trips at the newspaper. */
+  const get = (paper, target) => {
+    const before = paper.requests(target).length;
+    const page = netpay('get', '--yes', '--max-price', '0.05', paper.url(target));
+    assert.match(page, /<h1>/);
+    return { clicks: 1, trips: paper.requests(target).length - before };
+  };
+
+  netpay('account', 'create', '--broker', world.broker.issuer);
+  netpay('topup', world.mint('1.00'));
+  netpay('buy', '--unit', '1000', '--n', '100');
+  const first = get(post, '/articles/ferry.html');
+  const next = get(post, '/articles/bakers.html');
+  const again = get(post, '/articles/ferry.html');
+  const site = get(courier, '/articles/ferry.html');
+  world.row('command line', 'first page', first);
+  world.row('command line', 'next page, asked', next);
+  world.row('command line', 'the same page again', again);
+  world.row('command line', 'next site', site);
+  assert.equal(post.charged('/articles/ferry.html').length, 1);
+  // Once the site's challenge is known, a page that is paid costs the one round trip of a free one.
+  assert.equal(next.trips, 1);
+
+  // 60 of 100 units are spent; two more pages and it has run out.
+  get(courier, '/articles/bakers.html');
+  get(courier, '/articles/library.html');
+  assert.throws(() => get(courier, '/articles/chess.html'));
+  const trips = courier.requests('/articles/chess.html').length;
+  netpay('buy', '--unit', '1000', '--n', '100');
+  const after = get(courier, '/articles/chess.html');
+  world.row('command line', 'after running out', { clicks: after.clicks + 1, trips: after.trips + trips });
+}

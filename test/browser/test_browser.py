@@ -1,0 +1,29 @@
+"""Scenarios of test/browser/scenarios in Debian's Chromium against httpd, memcached and the broker."""
+
+
+def test_paywall(play):
+    play("paywall")
+
+
+def test_prefetch(play):
+    play("prefetch")
+
+
+def test_command_line(play):
+    play("command_line")
+
+
+def test_keyboard(play):
+    play("keyboard")
+
+
+def test_site(play):
+    play("site")
+
+
+def test_vendor(play):
+    play("vendor")
+
+
+def test_card(play):
+    play("card")
