@@ -207,7 +207,9 @@ private:
 
     // Custody that the broker has not confirmed yet.
     std::string by_indices(const Papers& p) {
-        if (p.standing == till::Standing::dropped && p.coin.indices.empty()) {
+        // Dropped, or passed on before the broker decided so.
+        const bool passed_on = p.standing == till::Standing::handed_over && p.void_epoch == p.coin.epoch;
+        if ((p.standing == till::Standing::dropped || passed_on) && p.coin.indices.empty()) {
             note("dropped", "Taken over by a signed index for which the broker did not decide; units up to " +
                                 std::to_string(p.coin.start) + " were spent then.");
             return vendor_;

@@ -162,8 +162,9 @@ class Peer:
             raise client.ApiError(answer)
         return [r["reason"] for r in answer.json()["rejected"]]
 
-    def ask(self, coin, url, aud, index, epoch=None, enclosed=None, certificate=None, key=None, **changes):
-        """POST {handoff} at another vendor: what a receiver does."""
+    def ask(self, coin, url, aud, index, epoch=None, enclosed=None, certificate=None, key=None, beside=None,
+            **changes):
+        """POST {handoff} at another vendor: what a receiver does. beside: more members of the body."""
         members = {"coin": coin.id, "index": index, "payword": coin.chain.word(index)}
         if epoch is not None:
             members["epoch"] = epoch
@@ -173,6 +174,7 @@ class Peer:
                     "certificate": self.certificate if certificate is None else certificate}
         if enclosed:
             document["index"] = enclosed
+        document.update(beside or {})
         return client.http_request("POST", url, {"Content-Type": "application/json"}, json.dumps(document))
 
     def ask_site(self, coin, site, index, epoch=None, **more):
