@@ -15,8 +15,6 @@ import client
 import stack as stacks
 from market import PRICE, Market
 
-pytestmark = pytest.mark.sanitizers
-
 
 class Travelled:
     """A market with a history: a coin that was read at three sites and redeemed, a returned one, an unused one,
