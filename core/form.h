@@ -15,6 +15,9 @@ using Fields = std::map<std::string, std::string, std::less<>>;
 // escape or a field that comes twice.
 std::optional<Fields> parse(std::string_view urlencoded);
 
+// %XX decoded, everything else as it is ('+' too). nullopt for a bad escape.
+std::optional<std::string> percent_decode(std::string_view text);
+
 // A value as it stands in a query string: all but letters, digits and -._~
 // percent-encoded.
 std::string encode(std::string_view value);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 #include <openssl/sha.h>
 
@@ -71,6 +72,24 @@ std::optional<Payword> decode_payword(std::string_view text) {
     Payword w;
     if (!b64u_decode_into(text, w.bytes.data(), w.bytes.size())) return std::nullopt;
     return w;
+}
+
+std::string encode_checkpoints(const std::vector<Payword>& points) {
+    std::string bytes;
+    for (const auto& p : points) bytes += as_view(p.bytes);
+    std::string text = b64u_encode(bytes);
+    cleanse(bytes.data(), bytes.size());
+    return text;
+}
+
+std::optional<std::vector<Payword>> decode_checkpoints(std::string_view text) {
+    auto bytes = b64u_decode(text);
+    if (!bytes || bytes->size() % sizeof(Digest) != 0) return std::nullopt;
+    std::vector<Payword> points(bytes->size() / sizeof(Digest));
+    for (std::size_t i = 0; i < points.size(); ++i)
+        std::memcpy(points[i].bytes.data(), bytes->data() + i * sizeof(Digest), sizeof(Digest));
+    cleanse(bytes->data(), bytes->size());
+    return points;
 }
 
 Chain::Chain(const Salt& salt, const Payword& seed, std::uint32_t n) : salt_(salt), n_(n) {

@@ -27,6 +27,11 @@ Tag16 coin_tag(const Salt& salt, const Payword& root);  // the 16 bytes themselv
 std::string encode_payword(const Payword& w);
 std::optional<Payword> decode_payword(std::string_view text);
 
+// Checkpoints as a wallet's store and a backup write them: base64url of one
+// after another. As secret as a payword. nullopt: not a whole number of them.
+std::string encode_checkpoints(const std::vector<Payword>& points);
+std::optional<std::vector<Payword>> decode_checkpoints(std::string_view text);
+
 // A whole chain held by its checkpoints, for a wallet: any payword costs at
 // most `spacing` hashes.
 class Chain {

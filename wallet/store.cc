@@ -125,24 +125,6 @@ std::string store_directory(const std::string& given) {
     return {};
 }
 
-std::string encode_checkpoints(const std::vector<Payword>& points) {
-    std::string bytes;
-    for (const auto& p : points) bytes += as_view(p.bytes);
-    std::string text = b64u_encode(bytes);
-    cleanse(bytes.data(), bytes.size());
-    return text;
-}
-
-std::optional<std::vector<Payword>> decode_checkpoints(std::string_view text) {
-    auto bytes = b64u_decode(text);
-    if (!bytes || bytes->size() % sizeof(Digest) != 0) return std::nullopt;
-    std::vector<Payword> points(bytes->size() / sizeof(Digest));
-    for (std::size_t i = 0; i < points.size(); ++i)
-        std::memcpy(points[i].bytes.data(), bytes->data() + i * sizeof(Digest), sizeof(Digest));
-    cleanse(bytes->data(), bytes->size());
-    return points;
-}
-
 Store::Store(std::string directory) : directory_(std::move(directory)) {}
 Store::~Store() = default;
 soci::session& Store::sql() { return *sql_; }

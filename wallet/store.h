@@ -154,10 +154,6 @@ Outcome<T> Store::transaction(const std::function<Outcome<T>()>& f) {
     return std::move(*result);
 }
 
-// Paywords of a chain's checkpoints as the store and a backup write them.
-std::string encode_checkpoints(const std::vector<Payword>& points);
-std::optional<std::vector<Payword>> decode_checkpoints(std::string_view text);
-
 // The store's directory: `given`, else $NETPAY_STORE, else
 // $XDG_DATA_HOME/netpay, else ~/.local/share/netpay; '' if there is no home.
 std::string store_directory(const std::string& given);

@@ -181,10 +181,4 @@ Outcome<Applied> apply(Context& context, Sql& sql, const Shown& shown, UnixTime 
     return Handover(context, sql, shown, *index, now).decide();
 }
 
-Outcome<Applied> show_index(Context& context, Sql& sql, std::string_view token, UnixTime now) {
-    const auto shown = verify_shown(context, sql, token);
-    if (!shown) return shown.refusal();
-    return apply(context, sql, *shown, now);
-}
-
 }  // namespace netpay::broker::custody

@@ -40,17 +40,11 @@ struct Applied {
 // claim what it sold in good faith from the signer's balance. (Unless another's
 // index addressed to that signer is on file: it was deceived itself then.)
 //
-// Refuses only as the ledger does (409 amount-limit).
-Outcome<Applied> apply(Context& context, Sql& sql, const Shown& shown, UnixTime now);
-
-// verify_shown() and apply() in one: for whoever is shown an index outside of
-// custody/transfer (the broker's own call of `handoff`: aud is the issuer, or a
-// vendor that the one asked gave the coin to). Refuses as verify_shown() does;
-// nothing was changed then.
-//
 // After `released` the coin's last epoch is closed with known = released =
 // index and held by nobody: n - index units are unspent (known_mark() says
 // so), and close() on it changes nothing.
-Outcome<Applied> show_index(Context& context, Sql& sql, std::string_view token, UnixTime now);
+//
+// Refuses only as the ledger does (409 amount-limit).
+Outcome<Applied> apply(Context& context, Sql& sql, const Shown& shown, UnixTime now);
 
 }  // namespace netpay::broker::custody

@@ -2,17 +2,11 @@
 
 #include <algorithm>
 
+#include "core/form.h"
 #include "core/origin.h"
 
 namespace netpay::broker {
 namespace {
-
-int hex(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 // The length of the UTF-8 sequence at s (RFC 3629), 0 if there is none.
 std::size_t utf8_length(std::string_view s) {
@@ -79,22 +73,10 @@ bool parse_path(std::string_view text, std::vector<std::string>& out) {
 }  // namespace
 
 std::optional<std::string> percent_decode(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto c = static_cast<unsigned char>(text[i]);
-        if (c <= 0x20 || c >= 0x7F) return std::nullopt;
-        if (c != '%') {
-            out += static_cast<char>(c);
-            continue;
-        }
-        if (text.size() - i < 3) return std::nullopt;
-        const int high = hex(text[i + 1]), low = hex(text[i + 2]);
-        if (high < 0 || low < 0) return std::nullopt;
-        out += static_cast<char>(high * 16 + low);
-        i += 2;
-    }
-    if (!clean_utf8(out)) return std::nullopt;
+    const auto plain = [](char c) { return static_cast<unsigned char>(c) > 0x20 && static_cast<unsigned char>(c) < 0x7F; };
+    if (!std::all_of(text.begin(), text.end(), plain)) return std::nullopt;
+    auto out = form::percent_decode(text);
+    if (!out || !clean_utf8(*out)) return std::nullopt;
     return out;
 }
 

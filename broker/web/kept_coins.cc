@@ -46,12 +46,7 @@ struct Exported {
 };
 
 std::string checkpoints_of(const issue::Coin& coin, const Payword& seed) {
-    const Chain chain(coin.salt, seed, coin.n);
-    std::string bytes;
-    for (const auto& point : chain.checkpoints()) bytes += as_view(point.bytes);
-    std::string text = b64u_encode(bytes);
-    cleanse(bytes.data(), bytes.size());
-    return text;
+    return encode_checkpoints(Chain(coin.salt, seed, coin.n).checkpoints());
 }
 
 std::string coin_line(const std::string& issuer, const Exported& e, UnixTime now) {
@@ -139,16 +134,6 @@ struct Offered {
     Payword seed, root;
 };
 
-std::optional<std::vector<Payword>> checkpoints(std::string_view text) {
-    auto bytes = b64u_decode(text);
-    if (!bytes || bytes->size() % sizeof(Digest) != 0) return std::nullopt;
-    std::vector<Payword> points(bytes->size() / sizeof(Digest));
-    for (std::size_t i = 0; i < points.size(); ++i)
-        std::memcpy(points[i].bytes.data(), bytes->data() + i * sizeof(Digest), sizeof(Digest));
-    cleanse(bytes->data(), bytes->size());
-    return points;
-}
-
 Outcome<Offered> read_coin(const json::Value& v, const std::string& issuer) {
     Offered o;
     o.coin = v.string("coin").value_or("");
@@ -156,7 +141,7 @@ Outcome<Offered> read_coin(const json::Value& v, const std::string& issuer) {
         return bad_export("Coin " + o.coin + " is of another broker; make an export of this broker's coins alone.");
     const auto salt = b64u_decode_array<16>(v.string("salt").value_or(""));
     const auto n = v.uint("n").value_or(0), spent = v.uint("spent").value_or(0);
-    auto points = checkpoints(v.string("checkpoints").value_or(""));
+    auto points = decode_checkpoints(v.string("checkpoints").value_or(""));
     if (!salt || n < 1 || n > limits::max_chain || spent > n || !points) return bad_export("A coin in it is damaged.");
     // Their number is checked against n: so many are hashed as were sent.
     const auto chain = Chain::restore(*salt, static_cast<std::uint32_t>(n), std::move(*points));

@@ -180,6 +180,7 @@ class Process:
     """A server process with a directory, a log and a port."""
 
     name = "server"
+    user = {}  # of Popen
     host = "127.0.0.1"
 
     def __init__(self, directory):
@@ -209,7 +210,7 @@ class Process:
         with open(self.log_file, "ab") as log:
             self.child = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                           cwd=self.dir, env=_sanitizer_env(self.env, self.dir, self.name == "httpd"),
-                                          start_new_session=True, preexec_fn=_die_with_parent)
+                                          start_new_session=True, preexec_fn=_die_with_parent, **self.user)
         _started.append(self)
         if wait:
             self.wait_ready()
@@ -298,12 +299,10 @@ import http.client as _http_client  # noqa: E402  (only for the exception type)
 http_errors = _http_client.HTTPException
 
 
-def user_args(flag="-u"):
-    return [flag, "nobody"] if ROOT else []
-
-
 class Memcached(Process):
     name = "memcached"
+    # Root may not run it. As -u it would change the user itself, and then outlive a test run that is killed.
+    user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ROOT else {}
 
     def __init__(self, directory, port=None, megabytes=16):
         super().__init__(directory)
@@ -316,7 +315,7 @@ class Memcached(Process):
 
     def command(self):
         return [program("memcached"), "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", str(self.megabytes),
-                "-t", "2", "-c", "256"] + user_args()
+                "-t", "2", "-c", "256"]
 
     def talk(self, line, end=(b"END\r\n", b"OK\r\n", b"STORED\r\n", b"DELETED\r\n", b"NOT_FOUND\r\n", b"ERROR\r\n")):
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as link:

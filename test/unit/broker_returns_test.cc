@@ -458,7 +458,7 @@ public:
         assert_ok(s.w.acquire(s.a, s.coin, 5));
         for (const auto& token : {s.index(s.a, blog, 1, 40), s.index(s.a, issuer, 1, 50)})
             CPPUNIT_ASSERT(s.w.store().write([&](Sql& sql) {
-                return custody::show_index(s.w.context, sql, token, s.w.clock.now());
+                return show_index(s.w.context, sql, token, s.w.clock.now());
             }).ok());
         const auto d = must(evidence::parse(text(evidence_of(s.w.context, s.w.store(), s.coin.coin))));
         CPPUNIT_ASSERT_EQUAL(std::size_t{1}, d.findings.size());

@@ -489,7 +489,7 @@ public:
         Scene s;
         const auto token = s.w.hand_over(s.a, issuer, s.coin, 1, 30);
         const auto show = [&] {
-            return s.w.store().write([&](Sql& sql) { return custody::show_index(s.w.context, sql, token, s.w.clock.now()); });
+            return s.w.store().write([&](Sql& sql) { return show_index(s.w.context, sql, token, s.w.clock.now()); });
         };
         for (int again = 0; again < 2; ++again) {
             const auto applied = show();
@@ -510,7 +510,7 @@ public:
     void receiver_nobody_knows() {
         Scene s;
         const auto token = s.w.hand_over(s.a, "https://nobody.example", s.coin, 1, 30);
-        const auto applied = s.w.store().write([&](Sql& sql) { return custody::show_index(s.w.context, sql, token, s.w.clock.now()); });
+        const auto applied = s.w.store().write([&](Sql& sql) { return show_index(s.w.context, sql, token, s.w.clock.now()); });
         CPPUNIT_ASSERT(applied.ok() && applied->what == custody::Applied::What::nobody);
         CPPUNIT_ASSERT_EQUAL(std::uint32_t{30}, s.w.custody_of(s.w.acquire(s.c, s.coin, 31)).index);
         s.w.assert_sound();

@@ -261,7 +261,7 @@ public:
         assert_ok(w.acquire(s, c, 5));
         for (const std::uint32_t at : {2u, 3u}) {
             const auto token = sign_index({news, issuer, c.coin, 1, at, c.at(at), w.clock.now(), w.clock.now() + 10}, s.key);
-            CPPUNIT_ASSERT(w.store().write([&](Sql& sql) { return custody::show_index(w.context, sql, token, w.clock.now()); }).ok());
+            CPPUNIT_ASSERT(w.store().write([&](Sql& sql) { return show_index(w.context, sql, token, w.clock.now()); }).ok());
         }
         CPPUNIT_ASSERT_EQUAL(std::string("fraud"), must(list_vendors(w.store(), w.clock.now()))[0].suspended_for);
         assert_problem(403, "suspended-vendor", w.acquire(s, w.coin(w.rich()), 1));

@@ -184,7 +184,7 @@ public:
         for (const std::string bad : {"", "abandon", "abandon ability able about above absent", "abandon ability able about above absent absorb able"})
             CPPUNIT_ASSERT(meant(bad).starts_with("?A passphrase has 7 words"));
         for (const std::string bad : {"abandon ability able about above absent absorp", "abandon ability able about above absent abs0rb",
-                                      "abandon ability able about above absent \xC3\xA4ble"}) {
+                                      "abandon ability able about above absent \xC3\xA4" "ble"}) {
             CPPUNIT_ASSERT_MESSAGE(meant(bad), meant(bad).starts_with("?Word 7 is not one"));
             CPPUNIT_ASSERT(meant(bad).find("abs") == std::string::npos);
         }
@@ -317,7 +317,7 @@ public:
             for (const std::string origin : {"", "null", "https://evil.example", "http://broker.example", "https://broker.example:444",
                                              "https://broker.example.evil.example"})
                 CPPUNIT_ASSERT_MESSAGE(route + " " + origin, refused(route, csrf, origin));
-            for (const std::string token : {std::string(), foreign, csrf.substr(1), csrf + "A", std::string("0")})
+            for (const std::string& token : {std::string(), foreign, csrf.substr(1), csrf + "A", std::string("0")})
                 CPPUNIT_ASSERT_MESSAGE(route + " " + token, refused(route, token, issuer));
         }
         CPPUNIT_ASSERT_EQUAL(Int(0), w.count("SELECT COUNT(*) FROM coins"));
@@ -336,7 +336,7 @@ public:
     void next_leads_nowhere_else() {
         for (const std::string good : {"/", "/coins", "/coins?x=1&y=%2F", "/vendor/site?origin=https%3A%2F%2Fa.example"})
             CPPUNIT_ASSERT_EQUAL(good, web::own_path(good));
-        for (const std::string bad : {std::string(), std::string("//evil.example"), std::string("/\\evil.example"), std::string("https://evil.example"),
+        for (const std::string& bad : {std::string(), std::string("//evil.example"), std::string("/\\evil.example"), std::string("https://evil.example"),
                                       std::string("/x\r\nSet-Cookie: a=b"), std::string("/\t/evil.example"), std::string("evil"), std::string("javascript:alert(1)"),
                                       std::string("/a#b"), "/" + std::string(2000, 'x'), std::string("/\0x", 3), std::string("/\xC3\xA4")})
             CPPUNIT_ASSERT_EQUAL(std::string("/"), web::own_path(bad));

@@ -19,6 +19,7 @@
 #include "broker/api/api.h"
 #include "broker/api/operator.h"
 #include "broker/context.h"
+#include "broker/custody/handovers.h"
 #include "broker/http/message.h"
 #include "broker/store/query.h"
 #include "broker/store/store.h"
@@ -37,6 +38,13 @@ namespace netpay::broker::test {
 
 inline constexpr UnixTime start_of_time = 1790000000;
 inline const std::string issuer = "https://broker.example";
+
+// What a signed index does whenever it is shown.
+inline Outcome<custody::Applied> show_index(Context& context, Sql& sql, std::string_view token, UnixTime now) {
+    const auto shown = custody::verify_shown(context, sql, token);
+    if (!shown) return shown.refusal();
+    return custody::apply(context, sql, *shown, now);
+}
 
 class FakeClock final : public Clock {
 public:

@@ -1,6 +1,6 @@
 // The `Payment` scheme on the wire: challenges, credentials, receipts.
-import { b64u, text, unb64u, utf8 } from './bytes.js'
-import { isObject, parseJson } from './json.js'
+import { b64u, utf8 } from './bytes.js'
+import { isObject, objectIn, parseJson } from './json.js'
 import { isCount, isCurrency, mostUnits, parseAmount } from './money.js'
 
 export const paymentHeader = 'Payment-Authorization'
@@ -9,18 +9,6 @@ export const problemBase = 'https://paymentauth.org/problems/'
 const names = ['id', 'realm', 'method', 'intent', 'request', 'expires', 'digest', 'opaque', 'header']
 const needed = ['id', 'realm', 'method', 'intent', 'request']
 const mostChallenges = 32
-
-// The JSON in base64url, an object, or null.
-function decoded(coded) {
-  const bytes = unb64u(coded)
-  if (!bytes) return null
-  try {
-    const value = parseJson(text(bytes))
-    return isObject(value) ? value : null
-  } catch {
-    return null
-  }
-}
 
 // The Payment challenges of one WWW-Authenticate field value, which may hold
 // challenges of other schemes: scheme [ 1*SP ( token68 / #auth-param ) ].
@@ -65,7 +53,7 @@ export function parseChallenges(field) {
 
 // What a challenge's `request` asks for: { amount, currency, recipient, brokers } or null.
 export function parseTerms(request) {
-  const value = decoded(request)
+  const value = objectIn(request)
   const amount = parseAmount(value?.amount)
   const brokers = value?.methodDetails?.brokers
   if (!amount || !isCurrency(value.currency) || typeof value.recipient !== 'string') return null
@@ -105,7 +93,7 @@ export function credential(challenge, payload) {
 
 // A Payment-Receipt: { coin, index, amount, currency, spent, revealed } or null.
 export function parseReceipt(field) {
-  const value = decoded(field)
+  const value = objectIn(field)
   if (!value || value.method !== 'netpay' || value.status !== 'success') return null
   const reference = /^([A-Za-z0-9_-]{22}):([1-9][0-9]{0,6})$/.exec(value.reference ?? '')
   const amount = parseAmount(value.amount)

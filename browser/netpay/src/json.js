@@ -1,6 +1,7 @@
 // JSON as the contract reads it: a member named twice, and an integer written
 // as 1.0 or 1e0, are malformed. JSON.parse takes both, so the text is looked
 // through once more.
+import { text, unb64u } from './bytes.js'
 
 const token = /"(?:[^"\\]|\\.)*"|[{}[\],:]|-?[0-9][0-9.eE+-]*|true|false|null/gsy
 const blank = /[ \t\r\n]*/gy
@@ -40,6 +41,18 @@ export function parseJson(source) {
 }
 
 export const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+// The JSON object in a base64url text, or null.
+export function objectIn(coded) {
+  const bytes = unb64u(coded)
+  if (!bytes) return null
+  try {
+    const value = parseJson(text(bytes))
+    return isObject(value) ? value : null
+  } catch {
+    return null
+  }
+}
 
 // RFC 8785 for what NetPay writes: strings, safe integers, booleans, arrays, objects.
 export function jcs(value) {

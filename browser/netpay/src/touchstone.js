@@ -1,8 +1,8 @@
 // Touchstones: the broker's signature over a coin's root and terms, an Ed25519
 // JWS in compact form (RFC 7515, RFC 8037).
-import { b64u, sha256, text, unb64u, utf8 } from './bytes.js'
+import { b64u, sha256, unb64u, utf8 } from './bytes.js'
 import { coinName } from './chain.js'
-import { isObject, jcs, parseJson } from './json.js'
+import { isObject, jcs, objectIn, parseJson } from './json.js'
 import { isAmount, isCurrency, mostUnits } from './money.js'
 
 const typ = 'netpay-touchstone+jwt'
@@ -19,23 +19,12 @@ export function readKeys(jwks) {
   return keys
 }
 
-function decodedPart(part) {
-  const bytes = unb64u(part)
-  if (!bytes) return null
-  try {
-    const value = parseJson(text(bytes))
-    return isObject(value) ? value : null
-  } catch {
-    return null
-  }
-}
-
 // The terms of a good touchstone, or { why }: 'malformed', 'unknown-key',
 // 'signature', 'mismatch', 'expired'. now: seconds.
 export async function verifyTouchstone(token, issuer, keys, now) {
   const parts = typeof token === 'string' ? token.split('.') : []
   const [head, body, signature] = parts
-  const header = decodedPart(head)
+  const header = objectIn(head)
   const signed = unb64u(signature, 64)
   if (parts.length !== 3 || !header || !signed) return { why: 'malformed' }
   if (header.alg !== 'EdDSA' || header.typ !== typ || 'crit' in header) return { why: 'malformed' }
@@ -43,7 +32,7 @@ export async function verifyTouchstone(token, issuer, keys, now) {
   if (!jwk) return { why: 'unknown-key' }
   const key = await crypto.subtle.importKey('jwk', { kty: 'OKP', crv: 'Ed25519', x: jwk.x }, 'Ed25519', false, ['verify'])
   if (!(await crypto.subtle.verify('Ed25519', key, signed, utf8(`${head}.${body}`)))) return { why: 'signature' }
-  return judged(decodedPart(body), issuer, now)
+  return judged(objectIn(body), issuer, now)
 }
 
 function judged(p, issuer, now) {
