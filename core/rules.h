@@ -13,7 +13,8 @@ enum class Rule {
     confirmed_epochs,           // section 8: a claim lies inside the vendor's confirmed epochs
     overlap_check,              // section 8: no unit is credited twice
     monotone_index,             // section 7: a vendor that regains a coin never lets its s fall
-    reservations_before_release // section 6: a hand-over waits for open reservations
+    reservations_before_release,  // section 6: a hand-over waits for open reservations
+    told_is_not_given_back,     // doc/till.md: no page is given back whose units anybody was told of
 };
 
 #ifdef NETPAY_CANARY

@@ -97,6 +97,15 @@ SpendState SpendState::taken_over(const Salt& salt, std::uint32_t n, std::uint32
 
 namespace {
 
+RecentTicket bought(std::uint32_t index, std::uint32_t units, const Payment& p) {
+    RecentTicket t;
+    t.index = index;
+    t.used_at = p.now & ((UnixTime{1} << 42) - 1);
+    t.units = units & ((1u << 21) - 1);
+    t.resource = p.resource;
+    return t;
+}
+
 RecentTicket* find_recent(SpendState& s, std::uint32_t index) {
     for (auto& t : s.recent)
         if (t.index == index) return &t;
@@ -157,11 +166,27 @@ bool settle(SpendState& s, Reservations& open, const Payment& p) {
     if (units > s.revealed - s.spent) return false;
     s.spent += units;
     s.tickets.insert(j);
-    s.recent[s.recent_at] = {j, 0, p.now, p.resource};
+    s.recent[s.recent_at] = bought(j, units, p);
     s.recent_at = static_cast<decltype(s.recent_at)>((s.recent_at + 1) % limits::recent_tickets);
     return true;
 }
 
 void release(Reservations& open, std::uint32_t index) { open.remove(index); }
+
+Unspent unspend(SpendState& s, const Unspending& page, std::uint32_t& units) {
+    RecentTicket* t = page.index ? find_recent(s, page.index) : nullptr;
+    if (!t || t->units == 0 || t->resource != page.resource) return Unspent::unknown;
+    if (t->used_at < page.not_before) return Unspent::too_late;
+    if (t->replays > 1) return Unspent::reread;
+    const auto floor = std::max(page.floor, s.start);
+    if (s.spent < floor || s.spent - floor < t->units) return Unspent::below;
+    units = static_cast<std::uint32_t>(t->units);
+    s.spent -= units;
+    // Its place is kept: a place without a ticket would end those in use.
+    t->replays = UINT32_MAX;
+    t->units = 0;
+    t->resource = {};
+    return Unspent::done;
+}
 
 }  // namespace netpay

@@ -37,11 +37,13 @@ private:
 
 // A ticket that was used, with what it bought, for replays within the grace time.
 struct RecentTicket {
-    std::uint32_t index = 0;     // 0: empty
+    std::uint32_t index = 0;       // 0: empty
     std::uint32_t replays = 0;
-    UnixTime used_at = 0;
-    Tag16 resource{};            // resource_binding() of what it bought
+    UnixTime used_at : 43 = 0;     // until the year 280,000
+    std::uint64_t units : 21 = 0;  // what it cost; 0: written before that was kept, or given back
+    Tag16 resource{};              // resource_binding() of what it bought; zeros: given back
 };
+static_assert(sizeof(RecentTicket) == 32 && limits::max_chain < 1u << 21);
 
 // What is durable for one coin. Trivially copyable, so that a store can map it.
 struct SpendState {
@@ -127,5 +129,22 @@ bool settle(SpendState& state, Reservations& open, const Payment& p);
 
 // The handler's answer was no 2xx, or the owner died: nothing is charged.
 void release(Reservations& open, std::uint32_t index);
+
+// A page bought by mistake: what its ticket cost is the customer's again.
+enum class Unspent {
+    done,
+    unknown,    // the ticket is not among the recent ones, or bought something else
+    reread,     // it was replayed more than once
+    too_late,   // it was used before `not_before`
+    below,      // s would fall below `floor`
+};
+struct Unspending {
+    std::uint32_t index = 0;
+    Tag16 resource{};
+    UnixTime not_before = 0;
+    std::uint32_t floor = 0;  // nobody may have been told of an s above it
+};
+// On `done` s falls by `units`. The ticket stays used, and replays no more.
+Unspent unspend(SpendState& state, const Unspending& page, std::uint32_t& units);
 
 }  // namespace netpay

@@ -93,14 +93,35 @@ void Leases::round(const std::map<std::string, BrokerClient*, std::less<>>& brok
         } else if (brokers.contains(e.coin.terms.iss) && is_due(e, now)) {
             const auto& s = e.state;
             due[e.coin.terms.iss].push_back(
-                {e.coin.terms.tag, e.coin.epoch, s.spent, walk_down(s.salt, s.revealed, s.word, s.spent)});
+                {e.coin.terms.tag, e.coin.epoch, s.spent, walk_down(s.salt, s.revealed, s.word, s.spent), e.given_back});
             ++found;
         }
     });
     for (const auto& coin : past_use)
         if (const auto gone = till_.forget(coin); !gone)
             world_.log.write(Log::Level::warning, "a coin past its use stays in the till: " + gone.error().detail);
-    for (const auto& [issuer, coins] : due) renew(*brokers.find(issuer)->second, coins);
+    for (auto& [issuer, coins] : due)
+        if (bind(coins)) renew(*brokers.find(issuer)->second, coins);
+}
+
+// The broker is told of an s that never falls again, whatever readers give
+// back: a lower one would look like a fraud. What was given back since it was
+// read has its turn in the next round.
+bool Leases::bind(std::vector<Due>& due) {
+    std::vector<till::Till::Shown> shown;
+    for (const auto& d : due) shown.push_back({d.coin, d.index, d.given_back});
+    const auto stands = till_.show(shown);
+    if (!stands) {
+        world_.log.write(Log::Level::error, "leases are not renewed: " + stands.error().detail);
+        unfinished_ = true;
+        return false;
+    }
+    std::vector<Due> bound;
+    for (std::size_t i = 0; i < due.size(); ++i)
+        if ((*stands)[i]) bound.push_back(due[i]);
+    if (bound.size() < due.size()) unfinished_ = true;
+    due = std::move(bound);
+    return true;
 }
 
 void Leases::renew(BrokerClient& broker, const std::vector<Due>& due) {

@@ -51,12 +51,14 @@ private:
         std::uint64_t epoch = 0;
         std::uint32_t index = 0;
         Payword word;
+        std::uint64_t given_back = 0;
     };
     enum class Sent { done, refused, unreachable };
 
     bool is_due(const till::Entry& e, UnixTime now);
     bool is_past_use(const till::Entry& e, UnixTime now) const;
     void renew(BrokerClient& broker, const std::vector<Due>& due);
+    bool bind(std::vector<Due>& due);
     Sent send(BrokerClient& broker, const Due* first, std::size_t count);
     bool take_up(BrokerClient& broker, std::string_view token, const Due* first, std::size_t count);
     void defer(const Tag16& coin);

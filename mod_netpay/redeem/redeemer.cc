@@ -1,6 +1,7 @@
 #include "mod_netpay/redeem/redeemer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base64url.h"
 #include "core/payword.h"
@@ -183,8 +184,23 @@ bool Redeemer::retell(Outbox& box, const std::vector<std::string>& names) {
     return false;
 }
 
-bool Redeemer::close(Outbox& box, const std::string& broker, std::vector<Claim>& claims,
-                     std::vector<std::string>& written) {
+// Step 0. Of the claims those are left that stand.
+bool Redeemer::bind(Drawn& drawn) {
+    const auto stands = till_.show(drawn.shown);
+    drawn.shown.clear();
+    if (!stands) {
+        refused("the till: " + stands.error().detail);
+        return false;
+    }
+    std::size_t i = 0;
+    std::erase_if(drawn.claims, [&](const Claim&) { return !(*stands)[i++]; });
+    return true;
+}
+
+bool Redeemer::close(Outbox& box, const std::string& broker, Drawn& drawn, std::vector<std::string>& written) {
+    if (!bind(drawn)) return false;
+    const auto claims = std::exchange(drawn.claims, {});
+    if (claims.empty()) return true;
     const auto name = batch_name(world_, written.size());
     const auto b = name ? box.write({*name, s_.vendor, broker, {}, 0, 0}, claims) : Result<Batch>(name.error());
     if (!b) {
@@ -192,13 +208,11 @@ bool Redeemer::close(Outbox& box, const std::string& broker, std::vector<Claim>&
         return false;
     }
     written.push_back(b->name);
-    if (!tell_till(claims)) return false;
-    claims.clear();
-    return true;
+    return tell_till(claims);
 }
 
 void Redeemer::fold(Outbox& box, std::vector<std::string>& written) {
-    std::map<std::string, std::vector<Claim>> open;
+    std::map<std::string, Drawn> open;
     bool good = true;
     till_.each([&](const till::Entry& e) {
         auto own = good ? claims_of(e) : std::vector<Claim>{};
@@ -209,14 +223,15 @@ void Redeemer::fold(Outbox& box, std::vector<std::string>& written) {
             return;
         }
         if (out_of_reach_.contains(broker)) return;  // its outbox goes first
-        auto& claims = open[broker];
+        auto& drawn = open[broker];
         for (auto& c : own) {
-            claims.push_back(std::move(c));
-            if (claims.size() >= s_.max_claims && !(good = close(box, broker, claims, written))) return;
+            drawn.shown.push_back({e.coin.terms.tag, c.to, e.given_back});
+            drawn.claims.push_back(std::move(c));
+            if (drawn.claims.size() >= s_.max_claims && !(good = close(box, broker, drawn, written))) return;
         }
     });
-    for (auto& [broker, claims] : open)
-        if (good && !claims.empty()) good = close(box, broker, claims, written);
+    for (auto& [broker, drawn] : open)
+        if (good && !drawn.claims.empty()) good = close(box, broker, drawn, written);
 }
 
 void Redeemer::deliver(Outbox& box, const std::string& name) {

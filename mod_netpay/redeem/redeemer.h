@@ -3,6 +3,9 @@
 //
 // Killed at any instant and run again, no claim is lost and none is made
 // twice:
+//  0. Before a batch is written the till is told how far its claims reach: what
+//     they claim is not given back to a reader any more (Till::show()). A coin of
+//     which something was given back since it was read waits for the next run.
 //  1. A batch exists once its sidecar does, and its body is on the disk before
 //     the sidecar is. A death before that leaves files that the next run
 //     removes; the till still counts their units as unclaimed.
@@ -93,7 +96,13 @@ private:
     bool tell_till(const std::vector<Claim>& claims);
     std::vector<Claim> claims_of(const till::Entry& e);
     std::string standing_of(const std::string& coin);
-    bool close(Outbox& box, const std::string& broker, std::vector<Claim>& claims, std::vector<std::string>& written);
+    // Claims of the batch that is being made, and of each what the till is told first.
+    struct Drawn {
+        std::vector<Claim> claims;
+        std::vector<till::Till::Shown> shown;
+    };
+    bool bind(Drawn& drawn);
+    bool close(Outbox& box, const std::string& broker, Drawn& drawn, std::vector<std::string>& written);
     void deliver(Outbox& box, const std::string& name);
     void read_answer(Outbox& box, const Batch& b, const custody::HttpAnswer& answer);
     Result<Redeemed> verify(const Batch& b, const json::Value& answer);

@@ -158,8 +158,12 @@ Result<bool> ColdStore::put(Papers p, const Snapshot* s, const Adjust& adjust) {
     if (auto stored = bytes ? decode_papers(*bytes) : std::nullopt) {
         p.claimed = stored->claimed;
         p.owed = std::move(stored->owed);
+        p.shown = std::max(p.shown, stored->shown);
+        p.given_back = stored->given_back;
+        p.given_day = stored->given_day;
+        p.given = std::move(stored->given);
     }
-    if (adjust) adjust(p);
+    if (adjust && !adjust(p)) return false;
     txn.put(papers_, coin, encode(p));
     if (s) txn.put(states_, coin, encode(*s));
     if (p.coin.indices.empty())
@@ -207,6 +211,21 @@ Result<bool> ColdStore::claim(std::span<const Till::Claimed> claims) {
         txn.put(papers_, c.coin, encode(*p));
     }
     return commit(txn);
+}
+
+Result<std::vector<bool>> ColdStore::show(std::span<const Till::Shown> shown) {
+    std::vector<bool> stands;
+    Txn txn(*this, 0);
+    for (const auto& s : shown) {
+        const auto bytes = txn.get(papers_, s.coin);
+        auto p = bytes ? decode_papers(*bytes) : std::nullopt;
+        stands.push_back(p && p->given_back == s.given_back);
+        if (!stands.back() || s.to <= p->floor_of_s()) continue;
+        p->shown = s.to;
+        txn.put(papers_, s.coin, encode(*p));
+    }
+    if (auto done = commit(txn); !done) return done.error();
+    return stands;
 }
 
 Result<bool> ColdStore::forget(const Tag16& coin) {

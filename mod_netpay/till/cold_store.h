@@ -42,10 +42,11 @@ public:
     Result<std::optional<Snapshot>> snapshot(const Tag16& coin);
 
     // Replaces both, or the papers alone (null). A coin's papers are changed
-    // under its lock, but claims are marked without it: `claimed` and `owed`
-    // are those that are stored at this moment, and `adjust`, where there is
-    // one, is applied to them. Runs within the transaction.
-    using Adjust = std::function<void(Papers&)>;
+    // under its lock, but what was claimed or shown is marked without it:
+    // `claimed`, `owed`, `shown` and what was given back are those that are
+    // stored at this moment, and `adjust`, where there is one, is applied to
+    // them. Runs within the transaction. False: adjust said so, and nothing is changed.
+    using Adjust = std::function<bool(Papers&)>;
     Result<bool> put(Papers papers, const Snapshot* snapshot, const Adjust& adjust = nullptr);
     // A state from the hot table. One older than the one stored is passed over
     // (it was copied before a later eviction), and so is a coin without papers.
@@ -54,6 +55,8 @@ public:
     // The coin's state was lost: it is not served until it is taken with a later epoch.
     Result<bool> mark_damaged(std::span<const Tag16> coins);
     Result<bool> claim(std::span<const Till::Claimed> claims);
+    // As Till::show(), in one transaction.
+    Result<std::vector<bool>> show(std::span<const Till::Shown> shown);
     Result<bool> forget(const Tag16& coin);
 
     // Up to `most` coins after this one in the order of the store; null: from the first.

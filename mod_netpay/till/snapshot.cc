@@ -10,11 +10,14 @@
 namespace netpay::till {
 namespace {
 
-// Formats of the two records. Numbers are little-endian. The first format, in
-// which every coin was held and confirmed, ends before the members added.
-constexpr std::uint8_t first_format = 1;
-constexpr std::uint8_t snapshot_format = 2;
-constexpr std::uint8_t papers_format = 2;
+// Formats of the two records. Numbers are little-endian. In the first every
+// coin was held and confirmed, in the second nothing was given back; each ends
+// before the members that the next one added.
+constexpr std::uint8_t first_format = 1, second_format = 2;
+constexpr std::uint8_t snapshot_format = 3;
+constexpr std::uint8_t papers_format = 3;
+
+bool readable(std::uint8_t format, std::uint8_t newest) { return format >= first_format && format <= newest; }
 
 // A custody is taken over by a few indices at most; the number is checked before they are read.
 constexpr std::uint32_t most_indices = 64;
@@ -121,7 +124,8 @@ std::string encode(const Snapshot& s) {
     w.number(t.recent_at).number(recent_used(t));
     for (std::uint32_t k = 0; k < recent_used(t); ++k) {
         const auto& r = t.recent[k];
-        w.number(r.index).number(r.replays).number(r.used_at).bytes(r.resource);
+        w.number(r.index).number(r.replays).number(UnixTime{r.used_at}).bytes(r.resource);
+        w.number(static_cast<std::uint32_t>(r.units));
     }
     w.number(s.pages_left);
     return w.sealed();
@@ -131,7 +135,7 @@ std::optional<Snapshot> decode_snapshot(std::string_view bytes) {
     Reader r(bytes);
     Snapshot s;
     const auto format = r.number<std::uint8_t>();
-    if (format != snapshot_format && format != first_format) return std::nullopt;
+    if (!readable(format, snapshot_format)) return std::nullopt;
     s.version = r.number<std::uint64_t>();
     s.last_used = r.number<UnixTime>();
     auto& t = s.state;
@@ -156,8 +160,9 @@ std::optional<Snapshot> decode_snapshot(std::string_view bytes) {
         auto& x = t.recent[k];
         x.index = r.number<std::uint32_t>();
         x.replays = r.number<std::uint32_t>();
-        x.used_at = r.number<UnixTime>();
+        x.used_at = r.number<UnixTime>() & ((UnixTime{1} << 42) - 1);
         x.resource = r.bytes<16>();
+        if (format > second_format) x.units = r.number<std::uint32_t>() & ((1u << 21) - 1);
     }
     if (format != first_format) s.pages_left = r.number<std::uint32_t>();
     if (!r.finished() || !plausible(t)) return std::nullopt;
@@ -178,6 +183,8 @@ std::string encode(const Papers& p) {
     w.number(c.pages).number(static_cast<std::uint32_t>(c.indices.size()));
     for (const auto& token : c.indices) w.text(token);
     w.number(p.floor).text(p.refused).number(p.void_epoch);
+    w.number(p.shown).number(p.given_back).number(p.given_day).number(static_cast<std::uint8_t>(p.given.size()));
+    for (const auto& resource : p.given) w.bytes(resource);
     return w.sealed();
 }
 
@@ -205,6 +212,17 @@ bool decode_travels(Reader& r, Papers& p) {
     return r.good();
 }
 
+// What the third added: pages given back, and what may stand in the way of that.
+bool decode_given(Reader& r, Papers& p) {
+    p.shown = r.number<std::uint32_t>();
+    p.given_back = r.number<std::uint64_t>();
+    p.given_day = r.number<std::int64_t>();
+    const auto given = r.number<std::uint8_t>();
+    if (given > Till::most_given_back) return false;
+    for (int k = 0; k < given; ++k) p.given.push_back(r.bytes<16>());
+    return r.good();
+}
+
 }  // namespace
 
 std::optional<Papers> decode_papers(std::string_view bytes) {
@@ -213,7 +231,7 @@ std::optional<Papers> decode_papers(std::string_view bytes) {
     auto& c = p.coin;
     auto& t = c.terms;
     const auto format = r.number<std::uint8_t>();
-    if (format != papers_format && format != first_format) return std::nullopt;
+    if (!readable(format, papers_format)) return std::nullopt;
     t.iss = r.text();
     const auto cur = Currency::parse(r.text());
     const auto unit = Amount::from(r.number<std::uint64_t>());
@@ -242,7 +260,8 @@ std::optional<Papers> decode_papers(std::string_view bytes) {
         o.word.bytes = r.bytes<32>();
         p.owed.push_back(o);
     }
-    if (format != first_format && !decode_travels(r, p)) return std::nullopt;
+    if (format > first_format && !decode_travels(r, p)) return std::nullopt;
+    if (format > second_format && !decode_given(r, p)) return std::nullopt;
     if (!r.finished()) return std::nullopt;
     return p;
 }

@@ -2,6 +2,7 @@
 // versioned, checksummed, and checked when read.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,7 +36,15 @@ struct Papers {
     // An epoch that turned out void after the coin had been passed on in it: an
     // index for it is signed, and there must never be a second one. 0: none.
     std::uint64_t void_epoch = 0;
+    // The highest s that was told to anybody outside, or may have been: given
+    // back is nothing below it. Marked without the coin's lock, as `claimed` is.
+    std::uint32_t shown = 0;
+    std::uint64_t given_back = 0;  // units, ever
+    std::int64_t given_day = 0;    // days since 1970 (UTC): when what follows was given back
+    std::vector<Tag16> given;      // resources
 
+    // The lowest s that nobody outside can prove to be too low.
+    std::uint32_t floor_of_s() const { return std::max({coin.start, claimed, shown}); }
     // The broker has still to confirm the custody.
     bool unconfirmed() const { return coin.custody.empty() && !coin.indices.empty(); }
     // Somebody deceived this vendor over the coin before.

@@ -116,6 +116,8 @@ public:
     Outcome reserve(Charge& charge) override;
     bool settle(const Charge& charge, Outcome& out) override;
     void release(const Charge& charge) override;
+    GiveBackOutcome give_back(const GiveBack& page) override;
+    Result<std::vector<bool>> show(std::span<const Shown> shown) override;
     Result<bool> take(const Coin& coin) override;
     HandoverOutcome hand_over(const Tag16& coin, std::uint64_t epoch, UnixTime now, bool unconfirmed_too,
                               const Sign& sign) override;
@@ -446,6 +448,95 @@ void MappedTill::release(const Charge& charge) {
     if (r && r->index != 0 && r->owner == owners_.self()) netpay::release(slot->open(), index);
 }
 
+// ---------------------------------------------------------------- given back
+
+Till::GivenBack answer_to(Unspent u) {
+    using enum Till::GivenBack;
+    switch (u) {
+        case Unspent::done: return given;
+        case Unspent::reread: return reread;
+        case Unspent::too_late: return too_late;
+        case Unspent::below: return booked;
+        case Unspent::unknown: break;
+    }
+    return unknown;
+}
+
+constexpr std::int64_t day_s = 86400;
+
+// What was told to anybody is above no s that this vendor ever says later.
+std::uint32_t floor_of(const Papers& p) {
+    return rules::holds(rules::Rule::told_is_not_given_back) ? p.floor_of_s() : p.coin.start;
+}
+
+// Whether one more may be given back of the coin today, of that resource. A
+// clock that was set back begins no new day.
+Till::GivenBack within_the_day(Papers& p, const Till::GiveBack& page) {
+    using enum Till::GivenBack;
+    if (const auto today = page.now / day_s; today > p.given_day) {
+        p.given_day = today;
+        p.given.clear();
+    }
+    if (std::find(p.given.begin(), p.given.end(), page.resource) != p.given.end()) return again;
+    if (p.given.size() >= std::min(page.per_day, Till::most_given_back)) return too_many;
+    return given;
+}
+
+Till::GiveBackOutcome MappedTill::give_back(const GiveBack& page) {
+    using enum GivenBack;
+    const auto refuse = [](GivenBack result, const char* why = "") { return GiveBackOutcome{result, 0, 0, 0, why}; };
+    const auto guard = lock(page.coin);
+    if (!guard) return refuse(unavailable, why_locked);
+    if (hot_.failed()) return refuse(unavailable, why_failed);
+    const auto slot = slot_of(page.coin);
+    if (!slot) return refuse(unavailable, why_store);
+    const auto known = cold_->papers(page.coin);
+    if (!watched(known)) return refuse(unavailable, why_store);
+    if (!*known || (*known)->standing != Standing::held || (*known)->unconfirmed()) return refuse(not_held);
+    const Papers& papers = **known;
+    if (papers.damaged) return refuse(unavailable, why_damaged);
+    if (page.now > papers.coin.lease || page.now > papers.coin.terms.exp) return refuse(not_held);
+    const auto now = snapshot_of(page.coin, *slot);
+    if (!now) return refuse(unavailable, why_store);
+    if (!*now) return refuse(unavailable, why_damaged);
+    if (*slot) {
+        drop_dead((*slot)->open());
+        if (!(*slot)->open().empty()) return refuse(busy);
+    }
+    Snapshot next = **now;
+    GiveBackOutcome out;
+    const auto judged = unspend(next.state, {page.ticket, page.resource, page.now - page.within_s, floor_of(papers)}, out.units);
+    out.result = answer_to(judged);
+    if (out.result != given) return out;
+    // What was claimed or shown since it was looked at above counts too: the
+    // transaction sees what every process has marked.
+    const auto done = change(papers, next, *slot, [&](Papers& p) {
+        out.result = next.state.spent < floor_of(p) ? booked : within_the_day(p, page);
+        if (out.result != given) return false;
+        p.given.push_back(page.resource);
+        p.given_back += out.units;
+        return true;
+    });
+    if (!done) return refuse(unavailable, why_unwritten);
+    if (!*done) return refuse(out.result);
+    out.spent = next.state.spent;
+    out.revealed = next.state.revealed;
+    return out;
+}
+
+Result<std::vector<bool>> MappedTill::show(std::span<const Shown> shown) {
+    if (hot_.failed()) return closed();
+    std::vector<bool> stands;
+    while (!shown.empty()) {
+        const auto now = shown.first(std::min(shown.size(), claim_batch));
+        const auto r = cold_->show(now);
+        if (!watched(r)) return r.error();
+        stands.insert(stands.end(), r->begin(), r->end());
+        shown = shown.subspan(now.size());
+    }
+    return stands;
+}
+
 // ---------------------------------------------------------------- custody
 
 // The coin's place if it is hot, its image free of doubt.
@@ -474,12 +565,17 @@ bool MappedTill::doubt(const std::optional<Slot>& slot) {
 // does no harm to: the image is doubted, so that nobody sells by it; the
 // papers are written; the image follows them. Where the first two happened and
 // not the third, or the papers could not be written, whoever finds the doubt
-// asks the papers (recover()).
+// asks the papers (recover()). False: `adjust` said so, and nothing was changed.
 Result<bool> MappedTill::change(const Papers& papers, Snapshot next, const std::optional<Slot>& slot,
                                 const ColdStore::Adjust& adjust) {
     if (!doubt(slot)) return closed();
     next.version += 2;  // above the doubted image, which may be folded into the store
-    if (const auto put = cold_->put(papers, &next, adjust); !watched(put)) return put.error();
+    const auto put = cold_->put(papers, &next, adjust);
+    if (!watched(put)) return put.error();
+    if (!*put) {
+        if (slot && recover(*slot).answer == Answer::unavailable) return closed();
+        return false;
+    }
     if (slot && papers.standing == Standing::held) {
         Image& i = slot->begin();
         i.state = next.state;
@@ -564,9 +660,13 @@ Result<bool> MappedTill::begin_custody(const Coin& coin, const Papers* known, co
     if (papers.unconfirmed() && papers.was_deceived()) papers.coin.pages = 0;
     next.pages_left = papers.unconfirmed() ? papers.coin.pages : 0;
     return change(papers, next, slot, [&, known = known != nullptr](Papers& p) {
-        if (known) return keep_owed(p, before, coin);
-        p.owed.clear();
-        p.claimed = coin.start;
+        if (known) {
+            keep_owed(p, before, coin);
+        } else {
+            p.owed.clear();
+            p.claimed = coin.start;
+        }
+        return true;
     });
 }
 
@@ -599,6 +699,7 @@ Result<bool> MappedTill::renew(const Coin& coin, Papers papers, const std::optio
     if (!papers.unconfirmed()) next.pages_left = 0;
     return change(papers, next, slot, [&](Papers& p) {
         if (coin.start > before.spent) keep_owed(p, before, coin);
+        return true;
     });
 }
 
@@ -628,6 +729,7 @@ Till::HandoverOutcome MappedTill::hand_over(const Tag16& coin, std::uint64_t epo
         drop_dead((*slot)->open());
         if (!(*slot)->open().empty() && rules::holds(rules::Rule::reservations_before_release)) return {busy, {}, ""};
     }
+    papers.shown = std::max(papers.shown, (*state)->state.spent);
     papers.handed_over = sign(leaving_at(papers.coin, (*state)->state));
     if (papers.handed_over->index.empty()) return failed("the index cannot be signed");
     if (rules::holds(rules::Rule::refuse_before_release)) papers.standing = Standing::handed_over;
@@ -696,6 +798,8 @@ std::optional<Entry> MappedTill::find(const Tag16& coin) {
     e.handed_over = (*papers)->handed_over;
     e.claimed = (*papers)->claimed;
     e.owed = (*papers)->owed;
+    e.shown = (*papers)->shown;
+    e.given_back = (*papers)->given_back;
     e.damaged = (*papers)->damaged;
     const auto state = snapshot_of(coin, *hot);
     if (!state) return std::nullopt;

@@ -92,6 +92,8 @@ struct Entry {
     bool damaged = false;        // the state was lost to damage on the disk (doc/till.md): not served until a later epoch
     std::uint64_t version = 0;   // rises with each durable change
     std::uint32_t claimed = 0;   // units 1 … claimed are in a batch that was written, or lie below start
+    std::uint32_t shown = 0;     // the highest s that the broker or another vendor was told, or may have been
+    std::uint64_t given_back = 0;  // units, ever: rises with each give_back()
     UnixTime last_used = 0;
 };
 
@@ -148,6 +150,52 @@ public:
     // says why. Fills spent and revealed after the payment.
     virtual bool settle(const Charge& charge, Outcome& out) = 0;
     virtual void release(const Charge& charge) = 0;
+
+    // A page bought by mistake, whose reader says so in time: s falls by what it
+    // cost, so that the units are the customer's again, here and wherever the
+    // coin goes. The ticket stays used and buys nothing more, the page no more
+    // readings of it. Only while nobody outside can have been told of that s.
+    // Durable, synced to disk when it is `given`. Nothing is waited for but the
+    // coin's lock.
+    static constexpr std::uint32_t most_given_back = 16;  // of a coin in a day (UTC); their resources are kept with its papers
+    struct GiveBack {
+        Tag16 coin{};
+        std::uint32_t ticket = 0;
+        Tag16 resource{};             // what it bought
+        UnixTime now = 0;
+        std::int64_t within_s = 0;    // since it was settled
+        std::uint32_t per_day = 0;    // of this coin, whoever asks; at most most_given_back
+    };
+    enum class GivenBack {
+        given,
+        unknown,      // that ticket did not buy that here of late, or was given back before
+        reread,       // the page was answered again more than once
+        too_late,     // it was settled longer ago
+        booked,       // its units are claimed, or the broker was told of them
+        again,        // that resource was given back today
+        too_many,     // per_day were given back today
+        not_held,     // unknown coin, handed over, dropped, unconfirmed, or its lease is over
+        busy,         // payments are under way
+        unavailable,  // the till cannot answer
+    };
+    struct GiveBackOutcome {
+        GivenBack result = GivenBack::unavailable;
+        std::uint32_t units = 0;               // given: what the page had cost
+        std::uint32_t spent = 0, revealed = 0; // given: afterwards
+        const char* why = "";                  // unavailable: for the log
+    };
+    virtual GiveBackOutcome give_back(const GiveBack& page) = 0;
+
+    // s of these coins is about to be told to the broker: it will never fall
+    // below `to` again. One answer a coin: false where something was given back
+    // since find() told `to` (or the coin is not known): it must not be told.
+    // Durable, synced. hand_over() does the same by itself.
+    struct Shown {
+        Tag16 coin{};
+        std::uint32_t to = 0;
+        std::uint64_t given_back = 0;  // Entry's
+    };
+    virtual Result<std::vector<bool>> show(std::span<const Shown> shown) = 0;
 
     // The coin into custody, or again with a later epoch or lease. s never
     // falls: state is kept where the till knows a higher one, and what was sold

@@ -5,7 +5,7 @@ program=$1 seed=$2 steps=$3
 missed=0
 printf '%-29s| %-18s| %s\n' 'rule left out' 'caught after' 'violation'
 printf '%s\n' '-----------------------------+-------------------+----------------------------------------'
-for rule in none refuse_before_release lease_margin confirmed_epochs overlap_check monotone_index reservations_before_release; do
+for rule in none refuse_before_release lease_margin confirmed_epochs overlap_check monotone_index reservations_before_release told_is_not_given_back; do
     out=$("$program" --canary $rule --seed "$seed" --steps "$steps" 2>&1)
     what=$(printf '%s\n' "$out" | sed -n 's/^violation: //p')
     after=$(printf '%s\n' "$out" | sed -n 's/^1 violation in \([0-9]*\) steps$/\1 steps/p')

@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t most_coins = 2;
 constexpr std::uint64_t voucher_micro = 10000000;
 constexpr std::uint32_t pages = 60;
+constexpr std::size_t most_bought = 8;  // that she may regret
 // Refusals of a coin in a row after which its owner writes off what is in doubt, and at last the coin.
 constexpr int write_off_after = 12, give_up_after = 60;
 
@@ -217,6 +218,9 @@ bool Customer::learn(Held& c, const std::string& where, std::int64_t id, std::ui
     switch (s.kind) {
         case Served::Kind::receipt:
             wallet::paid(k, id, units);
+            for (const auto& o : c.open)
+                if (o.payment.id == id) c.bought.push_back({where, ticket, o.page, units});
+            if (c.bought.size() > most_bought) c.bought.erase(c.bought.begin());
             c.holder = where;
             c.index = ticket;
             c.stuck = 0;
@@ -334,6 +338,35 @@ void Customer::cheat() {
     const auto s = visit(shop->origin(), *c.truth, p, page, price_of(page));
     if (s.kind == Served::Kind::under_way) under_way_.push_back({shop->number(), s.under_way, c.truth->name, 0, price_of(page)});
     stage_.count("old or made-up paywords shown");
+}
+
+void Customer::regret() {
+    auto& dice = stage_.dice;
+    const auto c = std::find_if(coins_.begin(), coins_.end(), [&](const Held& h) { return !h.bought.empty() && dice.one_in(2); });
+    if (c == coins_.end()) return read();
+    const auto at = honest_ && !dice.one_in(4) ? c->bought.size() - 1 : dice.below(c->bought.size());
+    auto b = c->bought[at];
+    // A dishonest one asks for others, and again and again for the same.
+    if (!honest_ && dice.one_in(3)) b.ticket = static_cast<std::uint32_t>(dice.between(1, c->truth->n));
+    if (!honest_ && dice.one_in(3)) b.page = static_cast<std::uint32_t>(dice.below(pages));
+    const auto shop = std::find_if(market_.shops.begin(), market_.shops.end(), [&](const auto& s) { return s->origin() == b.where; });
+    if (shop == market_.shops.end() || !(*shop)->up()) return;
+    if (!stage_.calm && dice.one_in(10)) (*shop)->fuse()->light(static_cast<int>(dice.below(2)), dice.one_in(2));
+    till::Till::GiveBackOutcome out;
+    const bool lives = network_.run_as(b.where, [&] { out = (*shop)->give_back(*c->truth, b.ticket, b.page); });
+    if (auto* fuse = (*shop)->fuse()) fuse->put_out();
+    if (honest_ || dice.one_in(2)) c->bought.erase(c->bought.begin() + static_cast<std::ptrdiff_t>(at));
+    if (!lives) {
+        stage_.count("vendors died giving back");
+        stage_.note("dies " + b.where);
+        return;
+    }
+    if (out.result != till::Till::GivenBack::given) return;
+    if (honest_ && out.units != b.units)
+        throw Violation{"coin " + std::to_string(c->truth->number) + ": " + b.where + " gave back " + std::to_string(out.units) +
+                        " units for a page of " + std::to_string(b.units)};
+    // Without the answer she goes on counting them as spent, which costs her at most these.
+    if (!dice.one_in(20)) c->spent -= std::min(c->spent, out.units);
 }
 
 void Customer::finish_one() {

@@ -32,6 +32,8 @@ public:
     // A page at some vendor, mostly at the one she read last.
     void read();
     void give_back();
+    // A page she read of late was opened by mistake: its vendor is asked to give it back.
+    void regret();
     // Where one of her coins was spent last, if a vendor without fault holds it; null: no such coin.
     struct LastSpent {
         CoinTruth* coin = nullptr;
@@ -60,10 +62,15 @@ private:
         std::string where;
         std::uint32_t page = 0;
     };
+    struct Bought {
+        std::string where;
+        std::uint32_t ticket = 0, page = 0, units = 0;
+    };
     struct Held {
         CoinTruth* truth = nullptr;
         std::uint32_t spent = 0;
         std::vector<Open> open;
+        std::vector<Bought> bought;  // the last ones
         std::map<std::string, Standing> at;
         std::string holder;       // where it was spent last
         std::uint32_t index = 0;  // a ticket spent there

@@ -37,6 +37,7 @@ constexpr Named canaries[] = {
     {"overlap_check", rules::Rule::overlap_check},
     {"monotone_index", rules::Rule::monotone_index},
     {"reservations_before_release", rules::Rule::reservations_before_release},
+    {"told_is_not_given_back", rules::Rule::told_is_not_given_back},
 };
 
 std::optional<CommandLine> read(int argc, char** argv) {

@@ -58,6 +58,29 @@ void Referee::sold(Shop& shop, CoinTruth& coin, std::uint32_t spent, std::uint32
     one_holder(shop, coin);
 }
 
+void Referee::given_back(Shop& shop, CoinTruth& coin) {
+    const auto e = shop.entry(coin.tag);
+    if (!e) fail(label(coin) + " was forgotten by " + shop.origin());
+    auto& known = coin.given_back[shop.number()];
+    const auto units = e->given_back - known;
+    if (units == 0) return;
+    known = e->given_back;
+    stage_.note("given back " + std::to_string(coin.number) + " by " + std::to_string(shop.number()) + " units " +
+                std::to_string(e->state.spent) + "-" + std::to_string(e->state.spent + units));
+    stage_.count("pages given back");
+    std::uint64_t taken = 0;
+    for (auto& s : coin.sales) {
+        if (s.shop != shop.number() || s.to <= e->state.spent) continue;
+        if (s.epoch != e->coin.epoch) fail(label(coin) + ": " + shop.origin() + " gave back units of an earlier epoch");
+        taken += s.to - std::max(s.from, e->state.spent);
+        s.to = std::max(s.from, e->state.spent);
+    }
+    std::erase_if(coin.sales, [](const Sale& s) { return s.from == s.to; });
+    if (taken != units)
+        fail(label(coin) + ": " + shop.origin() + " gave back " + std::to_string(units) + " units and had sold " + std::to_string(taken) +
+             " of them");
+}
+
 Referee::Books Referee::books_of(const CoinTruth& coin) {
     Books b;
     office_.look([&](broker::Sql& sql) {

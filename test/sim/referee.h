@@ -55,6 +55,7 @@ struct CoinTruth {
     std::uint32_t revealed = 0;   // to anybody
     std::vector<Sale> sales;
     std::set<int> shops;          // that ever asked for it
+    std::map<int, std::uint64_t> given_back;  // by shop: units, as far as the referee knows
 };
 
 // What became of the units sold, at the end.
@@ -75,6 +76,8 @@ public:
 
     // A payment was settled: the till's s rose to `spent` by `units`.
     void sold(Shop& shop, CoinTruth& coin, std::uint32_t spent, std::uint32_t units);
+    // Pages may have been given back there since the last call; nothing was sold since they were.
+    void given_back(Shop& shop, CoinTruth& coin);
     // Nobody else accepts the coin now. `by`: who does.
     void one_holder(Shop& by, CoinTruth& coin);
     // The broker turned this claim of an honest vendor down.

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/hash.h"
 
@@ -14,6 +15,8 @@ constexpr std::uint32_t slots = 64;
 constexpr const char* handoff_path = "/.well-known/netpay/handoff";
 // Of a thousand payments: the handler fails, or takes its time.
 constexpr std::uint64_t handler_fails = 20, handler_slow = 60;
+constexpr std::int64_t give_back_s = 1800;
+constexpr std::uint32_t give_back_per_day = 10;
 
 template <class T>
 T must(Result<T> r, const std::string& what) {
@@ -78,6 +81,7 @@ void Shop::rise() {
     keeper_ = must(custody::Keeper::make(k, *till_, {clock_, wire_, *log_, random_, disk_}, wire_), "keeper of " + origin_);
     keeper_->on_urgent([this] { urgent = true; });
     urgent = true;
+    for (auto* coin : std::exchange(giving_back_, {})) referee_.given_back(*this, *coin);
 }
 
 void Shop::die() {
@@ -156,6 +160,17 @@ std::optional<Served> Shop::finish(std::uint64_t number, bool good) {
     if (good) return settle(*done.coin, done.charge, done.outcome);
     till_->release(done.charge);
     return Served{Served::Kind::refused, Decision::released, 0, 0, 0, 0};
+}
+
+till::Till::GiveBackOutcome Shop::give_back(CoinTruth& coin, std::uint32_t ticket, std::uint32_t page) {
+    static constexpr const char* answers[] = {"given",  "unknown",  "reread",   "too late", "booked",
+                                              "again", "too many", "not held", "busy",     "unavailable"};
+    giving_back_.insert(&coin);
+    const auto out = till_->give_back({coin.tag, ticket, page_tag(page), clock_.now(), give_back_s, give_back_per_day});
+    if (till_->find(coin.tag)) referee_.given_back(*this, coin);
+    giving_back_.erase(&coin);
+    stage_.count(std::string("to give back: ") + answers[static_cast<int>(out.result)]);
+    return out;
 }
 
 void Shop::housekeeping() {

@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,8 @@ public:
     // The handler of a payment under way is done. nullopt: the payment is
     // gone (the vendor died). good: it answered 2xx.
     std::optional<Served> finish(std::uint64_t under_way, bool good);
+    // Her reader says that she bought that page by mistake.
+    till::Till::GiveBackOutcome give_back(CoinTruth& coin, std::uint32_t ticket, std::uint32_t page);
     void housekeeping();
     void redeem();
     bool has_under_way() const { return !under_way_.empty(); }
@@ -93,6 +96,7 @@ private:
     std::unique_ptr<custody::Keeper> keeper_;
     std::vector<UnderWay> under_way_;
     std::uint64_t next_under_way_ = 1;
+    std::set<CoinTruth*> giving_back_;  // what became of it the referee has not seen yet
 };
 
 }  // namespace netpay::sim

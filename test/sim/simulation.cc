@@ -171,7 +171,7 @@ void Simulation::step() {
     restart_whoever_is_due();
     auto& dice = stage_.dice;
     auto& customer = *dice.pick(customers_);
-    switch (dice.weighted({7000, 600, 250, 40, 400, 400, 700, 300, 40, 5})) {
+    switch (dice.weighted({7000, 600, 250, 40, 400, 400, 700, 300, 40, 5, 300})) {
         case 0: customer.read(); break;
         case 1: customer.cheat(); break;
         case 2: customer.buy(); break;
@@ -184,7 +184,8 @@ void Simulation::step() {
             else scheme(*dice.pick(market_.mallories));
             break;
         case 8: disturb(); break;
-        default: end_a_lease(customer); break;
+        case 9: end_a_lease(customer); break;
+        default: customer.regret(); break;
     }
     for (auto& shop : market_.shops) {
         if (!shop->up()) continue;

@@ -236,6 +236,9 @@ private:
     std::set<std::string> seen;
 };
 
+// The page that a ticket buys here.
+inline Tag16 page_of(std::uint32_t index) { return Tag16{static_cast<std::uint8_t>(index), static_cast<std::uint8_t>(index >> 8)}; }
+
 // Sells `units` of a coin the till holds, by revealing W_index.
 inline void sell_at(till::Till& till, const TestCoin& c, std::uint32_t index, std::uint32_t units, UnixTime now) {
     static const std::vector<std::string> brokers = {broker_origin, "https://other.example"};
@@ -243,6 +246,7 @@ inline void sell_at(till::Till& till, const TestCoin& c, std::uint32_t index, st
     charge.coin = c.terms.tag;
     charge.payment.index = index;
     charge.payment.word = c.chain.at(index);
+    charge.payment.resource = page_of(index);
     charge.payment.now = now;
     charge.price = *Amount::from(1000ull * units);
     charge.currency = c.terms.cur;
@@ -260,6 +264,11 @@ inline std::unique_ptr<till::Till> open_till(const std::string& directory) {
     auto t = till::Till::open(o);
     CPPUNIT_ASSERT_MESSAGE(t ? "" : t.error().detail, t.ok());
     return std::move(*t);
+}
+
+// Its reader bought it by mistake.
+inline till::Till::GivenBack give_back(till::Till& till, const TestCoin& c, std::uint32_t index, UnixTime now) {
+    return till.give_back({c.terms.tag, index, page_of(index), now, 86400, till::Till::most_given_back}).result;
 }
 
 // Puts a coin into the till as an acquisition would.

@@ -453,6 +453,7 @@ CPPUNIT_TEST_SUITE_REGISTRATION(CustodyTest);
 class LeasesTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST_SUITE(LeasesTest);
     CPPUNIT_TEST(renews_in_batches_what_was_used);
+    CPPUNIT_TEST(what_a_renewal_tells_is_not_given_back);
     CPPUNIT_TEST(one_bad_coin_costs_the_others_nothing);
     CPPUNIT_TEST(a_broker_out_of_reach_is_asked_once_a_round);
     CPPUNIT_TEST(bad_answers_change_nothing);
@@ -518,6 +519,27 @@ private:
         clock_.t += 86000;
         keeper_->housekeeping();
         CPPUNIT_ASSERT_EQUAL(std::size_t{3}, broker_.renewals.size());
+    }
+
+    void what_a_renewal_tells_is_not_given_back() {
+        using enum till::Till::GivenBack;
+        const auto& c = add(true);
+        sell_at(*till_, c, 6, 1, clock_.now() + 2);
+        CPPUNIT_ASSERT(give_back(*till_, c, 6, clock_.now() + 2) == given);
+        clock_.t += 80000;
+        // The broker does not answer: it may have heard all the same.
+        broker_.down = true;
+        keeper_->housekeeping();
+        CPPUNIT_ASSERT(give_back(*till_, c, 5, clock_.now()) == booked && till_->find(c.terms.tag)->shown == 2);
+        sell_at(*till_, c, 7, 3, clock_.now());
+        broker_.down = false;
+        clock_.t += 300;
+        keeper_->housekeeping();
+        CPPUNIT_ASSERT_EQUAL(5u, broker_.renewed_at[c.terms.coin]);
+        CPPUNIT_ASSERT_EQUAL(clock_.now() + 86400, lease_of(c));
+        CPPUNIT_ASSERT(give_back(*till_, c, 7, clock_.now()) == booked);
+        sell_at(*till_, c, 8, 1, clock_.now());
+        CPPUNIT_ASSERT(give_back(*till_, c, 8, clock_.now()) == given && till_->find(c.terms.tag)->state.spent == 5);
     }
 
     void one_bad_coin_costs_the_others_nothing() {

@@ -140,6 +140,13 @@ public:
     till::Outcome reserve(till::Charge& c) override { return real_->reserve(c); }
     bool settle(const till::Charge& c, till::Outcome& o) override { return real_->settle(c, o); }
     void release(const till::Charge& c) override { real_->release(c); }
+    GiveBackOutcome give_back(const GiveBack& page) override { return real_->give_back(page); }
+    Result<std::vector<bool>> show(std::span<const Shown> shown) override {
+        fuse_.step();
+        auto stands = real_->show(shown);
+        fuse_.step();
+        return stands;
+    }
     Result<bool> take(const till::Coin& c) override { return real_->take(c); }
     HandoverOutcome hand_over(const Tag16& c, std::uint64_t epoch, UnixTime now, bool too, const Sign& sign) override {
         return real_->hand_over(c, epoch, now, too, sign);
@@ -171,6 +178,8 @@ class RedeemTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST_SUITE(RedeemTest);
     CPPUNIT_TEST(claims_what_was_sold_once);
     CPPUNIT_TEST(killed_anywhere);
+    CPPUNIT_TEST(given_back_while_claims_are_made);
+    CPPUNIT_TEST(what_a_batch_claims_is_not_given_back);
     CPPUNIT_TEST(answers_that_are_no_receipt_keep_the_batch);
     CPPUNIT_TEST(receipts_that_do_not_hold_keep_the_batch);
     CPPUNIT_TEST(rejected_claims_are_reported);
@@ -275,6 +284,75 @@ private:
         for (auto& c : coins_) sell_at(*till_, *c, till_->find(c->terms.tag)->state.revealed + 1, 1, clock_.now());
     }
 
+    void regret_one_of_each() {
+        for (auto& c : coins_) {
+            const auto r = give_back(*till_, *c, till_->find(c->terms.tag)->state.revealed, clock_.now());
+            CPPUNIT_ASSERT(r != till::Till::GivenBack::unavailable && r != till::Till::GivenBack::busy);
+        }
+    }
+
+    // A till whose readers give a page back at the worst moment: what was sold
+    // was read, and the batch is not written yet.
+    class RegretfulTill : public DyingTill {
+    public:
+        RegretfulTill(std::unique_ptr<till::Till> real, Fuse& fuse, std::function<void(till::Till&)> regret)
+            : DyingTill(std::move(real), fuse), regret_(std::move(regret)) {}
+        Result<std::vector<bool>> show(std::span<const Shown> shown) override {
+            regret_(*this);
+            return DyingTill::show(shown);
+        }
+    private:
+        std::function<void(till::Till&)> regret_;
+    };
+
+    void given_back_while_claims_are_made() {
+        const auto& a = add(3);
+        const auto& b = add(5);
+        sell_at(*till_, a, 10, 2, clock_.now());
+        till_.reset();
+        Fuse never{1000};
+        {
+            RegretfulTill till(open_till(till_dir_), never, [&](till::Till& t) {
+                CPPUNIT_ASSERT(give_back(t, a, 10, clock_.now()) == till::Till::GivenBack::given);
+            });
+            const auto r = run(till, custody::system_disk());
+            CPPUNIT_ASSERT_EQUAL(0, r.exit_code());
+            CPPUNIT_ASSERT_EQUAL(std::uint64_t{1}, r.claims);  // coin a waits for the next run
+        }
+        till_ = open_till(till_dir_);
+        CPPUNIT_ASSERT_EQUAL(0u, till_->find(a.terms.tag)->claimed);
+        CPPUNIT_ASSERT_EQUAL(5u, till_->find(b.terms.tag)->claimed);
+        const auto r = run();
+        CPPUNIT_ASSERT(r.claims == 1 && r.units == 3);
+        nothing_lost();
+    }
+
+    // From before the batch is written, whatever becomes of it.
+    void what_a_batch_claims_is_not_given_back() {
+        const auto& a = add(3);
+        broker_->redeem = [&](const auto&, const auto&, const auto&) { return custody::HttpAnswer{0, {}, "no answer", 0}; };
+        const pid_t child = fork();
+        if (child == 0) {
+            Fuse fuse;
+            // After it told the till what it is about to claim, before the batch is on the disk.
+            RegretfulTill till(open_till(till_dir_), fuse, [&](till::Till&) { fuse.left = 1; });
+            _exit(run(till, custody::system_disk()).exit_code());
+        }
+        int status = 0;
+        CPPUNIT_ASSERT_EQUAL(child, waitpid(child, &status, 0));
+        CPPUNIT_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 9);
+        CPPUNIT_ASSERT_EQUAL(std::size_t{0}, files("outbox"));
+        const auto e = *till_->find(a.terms.tag);
+        CPPUNIT_ASSERT(e.shown == 3 && e.claimed == 0);
+        CPPUNIT_ASSERT(give_back(*till_, a, 4, clock_.now()) == till::Till::GivenBack::booked);
+        sell_at(*till_, a, 6, 1, clock_.now());
+        CPPUNIT_ASSERT(give_back(*till_, a, 6, clock_.now()) == till::Till::GivenBack::given);
+        (void)run();
+        CPPUNIT_ASSERT(till_->find(a.terms.tag)->claimed == 3 && files("outbox") == 2);
+        sell_at(*till_, a, 7, 1, clock_.now());
+        CPPUNIT_ASSERT(give_back(*till_, a, 7, clock_.now()) == till::Till::GivenBack::given);
+    }
+
     // A child process does the run and dies at step n; then another sells
     // more and a second run is made whole. For every n until a child lives.
     void killed_anywhere() {
@@ -305,6 +383,7 @@ private:
             lived = WEXITSTATUS(status) == 0;
             CPPUNIT_ASSERT(lived || WEXITSTATUS(status) == 9);
             till_ = open_till(till_dir_);
+            regret_one_of_each();
             sell_one_of_each();  // the next run finds old batches half told, and new sales
             if (n % 2) {
                 const auto r = run();

@@ -150,6 +150,8 @@ class SpendTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(the_oldest_recent_ticket_is_forgotten_not_unused);
     CPPUNIT_TEST(balance_is_spent_page_by_page);
     CPPUNIT_TEST(a_state_that_spent_more_meanwhile_is_not_overdrawn);
+    CPPUNIT_TEST(a_page_given_back_costs_nothing_and_buys_nothing);
+    CPPUNIT_TEST(what_is_not_given_back);
     CPPUNIT_TEST(agrees_with_a_naive_model);
     CPPUNIT_TEST(interleavings_never_oversell);
     CPPUNIT_TEST_SUITE_END();
@@ -320,6 +322,54 @@ class SpendTest : public CPPUNIT_NS::TestFixture {
         CPPUNIT_ASSERT(reserve_(pay(20, 20, 1, 1300)) == Verdict::replayed && reserve_(pay(20, 20, 1, 1300)) == Verdict::replayed);
         CPPUNIT_ASSERT(reserve_(pay(20, 20, 1, 1300)) == Verdict::already_spent);
         CPPUNIT_ASSERT(s_.spent == 20 && open_.empty());
+    }
+
+    Unspent unspend_(std::uint32_t index, unsigned key, UnixTime not_before = 0, std::uint32_t floor = 0) {
+        std::uint32_t units = 0;
+        const auto u = unspend(s_, {index, resource(key), not_before, floor}, units);
+        if (u != Unspent::done) CPPUNIT_ASSERT_EQUAL(0u, units);
+        return u;
+    }
+
+    void a_page_given_back_costs_nothing_and_buys_nothing() {
+        CPPUNIT_ASSERT(sell(pay(20, 5, 1, 1000)) == Verdict::paid && sell(pay(30, 7, 2, 1001)) == Verdict::paid);
+        std::uint32_t units = 0;
+        CPPUNIT_ASSERT(unspend(s_, {20, resource(1), 1000, 0}, units) == Unspent::done);
+        CPPUNIT_ASSERT(units == 5 && s_.spent == 7 && s_.revealed == 30 && s_.tickets.contains(20));
+        CPPUNIT_ASSERT(reserve_(pay(20, 5, 1, 1001)) == Verdict::already_spent);
+        CPPUNIT_ASSERT(reserve_(pay(30, 7, 2, 1001)) == Verdict::replayed);  // the other page is hers still
+        CPPUNIT_ASSERT(unspend_(20, 1) == Unspent::unknown && s_.spent == 7);
+        // All that was revealed is hers again, by another ticket: 30 - 7.
+        CPPUNIT_ASSERT(reserve_(pay(29, 24)) == Verdict::insufficient && sell(pay(29, 23)) == Verdict::paid && s_.spent == 30);
+    }
+
+    void what_is_not_given_back() {
+        CPPUNIT_ASSERT(unspend_(0, 0) == Unspent::unknown);
+        CPPUNIT_ASSERT(sell(pay(20, 5, 1, 1000)) == Verdict::paid);
+        CPPUNIT_ASSERT(unspend_(20, 2) == Unspent::unknown && unspend_(19, 1) == Unspent::unknown);
+        CPPUNIT_ASSERT(unspend_(20, 1, 1001) == Unspent::too_late && unspend_(20, 1, 1000, 1) == Unspent::below);
+        CPPUNIT_ASSERT(unspend_(20, 1, 0, 6) == Unspent::below);  // s itself is below what somebody was told
+        CPPUNIT_ASSERT(reserve_(pay(20, 5, 1, 1000)) == Verdict::replayed && reserve_(pay(20, 5, 1, 1000)) == Verdict::replayed);
+        CPPUNIT_ASSERT(unspend_(20, 1) == Unspent::reread && s_.spent == 5);
+        // One that the store read in a form without the price.
+        CPPUNIT_ASSERT(sell(pay(21, 1, 3)) == Verdict::paid);
+        s_.recent[1].units = 0;
+        CPPUNIT_ASSERT(unspend_(21, 3) == Unspent::unknown);
+        // Nor what was sold before this custody.
+        s_ = fresh(10);
+        CPPUNIT_ASSERT(sell(pay(20, 10, 1)) == Verdict::paid);
+        s_.start = 11;
+        CPPUNIT_ASSERT(unspend_(20, 1) == Unspent::below);
+        // The whole chain for one page; and as many more pages as are remembered.
+        s_ = fresh();
+        const auto n = chain().n();
+        CPPUNIT_ASSERT(sell(pay(n, n, 1)) == Verdict::paid && unspend_(n, 1) == Unspent::done && s_.spent == 0);
+        for (std::uint32_t i = 1; i <= 2 * limits::recent_tickets; ++i) {
+            rules_.max_hop = n;
+            CPPUNIT_ASSERT(sell(pay(i, 1, i)) == Verdict::paid);
+            CPPUNIT_ASSERT(i % 3 != 0 || unspend_(i, i) == Unspent::done);
+        }
+        CPPUNIT_ASSERT_EQUAL(static_cast<std::uint32_t>(2 * limits::recent_tickets * 2 / 3), s_.spent);
     }
 
     void replays_without_grace() {

@@ -5,6 +5,7 @@
 #include <cppunit/extensions/HelperMacros.h>
 
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -153,6 +154,23 @@ constexpr std::string_view snapshot_of_version_1 =
     "00580200000000000028000000280000007eb9143a235595faf12832281e68d9049fa08ebb2b78362b8728c8680e94b7"
     "29000000000000000000000000355b39b7d0c5dafb";
 
+// As the second version wrote them, before pages were given back: passed on in
+// epoch 7, which turned out void; and a ticket that was replayed 70,000 times.
+constexpr std::string_view papers_of_version_2 =
+    "021600000068747470733a2f2f62726f6b65722e6578616d706c650400000075757364e803000000000000e803000001"
+    "00000000000000000000000000000075872a87964448cbee9985b94491ba3a1c41f821f65201b6b6ecd162bcdd5f0700"
+    "000000000000000000000000010000d7fa653ca75576acb02179e034236ca60a000000746f75636873746f6e65080000"
+    "00637573746f647937070000000000000003000000cb59ade4bec613b69d6474455906cd7c8e6175b65f0e29d894f7d7"
+    "ccb664679c00000000000100000500000000010000000100000002000000000000000000000000000000000000000000"
+    "0000000000000000000000000000010105000000696e6465781400000068747470733a2f2f6e6578742e6578616d706c"
+    "650b00000063657274696669636174650000000000000000060000000000000007000000726566757365640700000000"
+    "000000e91ac897493b358f";
+constexpr std::string_view snapshot_of_version_2 =
+    "024d00000000000000630000000000000001000000000000000000000000000000e803000028000000f4010000000000"
+    "0058020000000000002d0000002d000000f7a4cfd54bb86e11da744cf9098e7b926ce76b385f296dbb632eb9e32ea518"
+    "0a010000002d0000002d00000001000000010000002d000000701101007b000000000000000000000000000000000000"
+    "00000000000400000010417e5f69d1bb31";
+
 // Runs f in a child process, whose exit code is 0 if it returned true.
 pid_t in_child(const std::function<bool()>& f) {
     const pid_t child = fork();
@@ -181,6 +199,7 @@ class TillTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(vectors);
     CPPUNIT_TEST(records);
     CPPUNIT_TEST(records_of_the_first_version);
+    CPPUNIT_TEST(records_of_the_second_version);
     CPPUNIT_TEST(refusals);
     CPPUNIT_TEST(released);
     CPPUNIT_TEST(busy_is_waited_for);
@@ -233,6 +252,15 @@ class TillTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(claims_around_a_hand_over);
     CPPUNIT_TEST(unreported_coins);
     CPPUNIT_TEST(first_use_of_requests);
+    CPPUNIT_TEST(given_back);
+    CPPUNIT_TEST(given_back_only_so);
+    CPPUNIT_TEST(given_back_within_the_day);
+    CPPUNIT_TEST(what_was_told_is_not_given_back);
+    CPPUNIT_TEST(given_back_and_later_epochs);
+    CPPUNIT_TEST(killed_while_giving_back);
+    CPPUNIT_TEST(given_back_on_a_full_disk);
+    CPPUNIT_TEST(power_lost_after_giving_back);
+    CPPUNIT_TEST(giving_back_and_claims_race);
     CPPUNIT_TEST_SUITE_END();
 
 public:
@@ -347,11 +375,12 @@ private:
         s.state = SpendState::taken_over(Money::salted(1), 1000, 40, Payword{}, 500, 600);
         s.state.revealed = 900;
         for (std::uint32_t i = 42; i < 700; i += 3) s.state.tickets.insert(i);
-        s.state.recent[0] = {45, 2, 123, {}};
+        s.state.recent[0] = {45, 2, 123, 1u << 20, {}};
         s.state.recent_at = 1;
         const auto bytes = encode(s);
         const auto back = decode_snapshot(bytes);
         CPPUNIT_ASSERT(back && encode(*back) == bytes && back->version == 77 && back->state.recent[0].replays == 2);
+        CPPUNIT_ASSERT(back->state.recent[0].units == 1u << 20 && back->state.recent[0].used_at == 123);
         for (std::size_t n = 0; n < bytes.size(); ++n) {
             CPPUNIT_ASSERT(!decode_snapshot(std::string_view(bytes).substr(0, n)));
             auto bad = bytes;
@@ -367,12 +396,18 @@ private:
         p.coin.pages = 10;
         p.standing = Standing::handed_over;
         p.handed_over = {"index three", "https://next.example", "certificate"};
+        p.shown = 17;
+        p.given_back = 5;
+        p.given_day = 20000;
+        p.given.assign(Till::most_given_back, Tag16{1, 2, 3});
         const auto papers = encode(p);
         const auto again = decode_papers(papers);
         CPPUNIT_ASSERT(again && encode(*again) == papers && again->coin.custody == "custody7" && again->owed.size() == 1);
         CPPUNIT_ASSERT(again->coin.indices == p.coin.indices && again->coin.pages == 10);
         CPPUNIT_ASSERT(again->standing == Standing::handed_over && again->handed_over->to == "https://next.example");
         CPPUNIT_ASSERT(again->handed_over->index == "index three" && again->handed_over->certificate == "certificate");
+        CPPUNIT_ASSERT(again->shown == 17 && again->given_back == 5 && again->given_day == 20000 && again->given == p.given);
+        CPPUNIT_ASSERT_EQUAL(17u, again->floor_of_s());
         for (std::size_t n = 0; n < papers.size(); ++n) {
             auto bad = papers;
             bad[n] = static_cast<char>(bad[n] ^ 1);
@@ -1124,6 +1159,27 @@ private:
         CPPUNIT_ASSERT(state && state->version == 77 && state->state.start == 40 && state->pages_left == 0);
     }
 
+    void records_of_the_second_version() {
+        const auto papers = decode_papers(hex(papers_of_version_2));
+        CPPUNIT_ASSERT(papers && papers->standing == Standing::handed_over && papers->handed_over->to == "https://next.example");
+        CPPUNIT_ASSERT(papers->floor == 6 && papers->refused == "refused" && papers->void_epoch == 7 && papers->claimed == 5);
+        CPPUNIT_ASSERT(papers->shown == 0 && papers->given_back == 0 && papers->given.empty() && papers->floor_of_s() == 5);
+        const auto state = decode_snapshot(hex(snapshot_of_version_2));
+        CPPUNIT_ASSERT(state && state->pages_left == 4 && state->state.spent == 45 && state->state.tickets.contains(45));
+        const auto& ticket = state->state.recent[0];
+        CPPUNIT_ASSERT(ticket.index == 45 && ticket.replays == 70000 && ticket.used_at == 123 && ticket.units == 0);
+        // The table's images have the same places for it.
+        struct Before {
+            std::uint32_t index, replays;
+            UnixTime used_at;
+            Tag16 resource;
+        } const before{45, 70000, 1800000000, {1, 2}};
+        static_assert(sizeof(RecentTicket) == sizeof before);
+        const auto now = std::bit_cast<RecentTicket>(before);
+        CPPUNIT_ASSERT(now.index == 45 && now.replays == 70000 && now.used_at == 1800000000 && now.units == 0);
+        CPPUNIT_ASSERT(now.resource == before.resource);
+    }
+
     void handed_over() {
         const Money m(1);
         std::string index;
@@ -1707,6 +1763,273 @@ private:
         mdb_txn_abort(txn);
         mdb_env_close(env);
         return s.ms_entries;
+    }
+
+    using GivenBack = Till::GivenBack;
+    static Till::GiveBack page_of(const Money& m, std::uint32_t ticket, UnixTime now = 100) {
+        return {m.tag, ticket, m.charge(ticket).payment.resource, now, 60, 10};
+    }
+    static GivenBack give_back(Till& t, const Money& m, std::uint32_t ticket, UnixTime now = 100) {
+        const auto out = t.give_back(page_of(m, ticket, now));
+        if (out.result == GivenBack::unavailable) CPPUNIT_ASSERT(*out.why);
+        if (out.result != GivenBack::given) CPPUNIT_ASSERT(out.units == 0 && out.spent == 0);
+        return out.result;
+    }
+    static std::vector<bool> show(Till& t, const Money& m, std::uint32_t to, std::uint64_t given_back) {
+        const Till::Shown one{m.tag, to, given_back};
+        const auto r = t.show(std::span(&one, 1));
+        CPPUNIT_ASSERT(r.ok());
+        return *r;
+    }
+
+    void given_back() {
+        const Money m(1);
+        {
+            auto t = open();
+            CPPUNIT_ASSERT(t->take(m.coin(3, 10)).ok() && pay(*t, m, 12, 2) && pay(*t, m, 15, 3));
+            std::uint32_t seen = 0;
+            t->observe([&](const Tag16&, const SpendState& s, std::uint64_t) { seen = s.spent; });
+            const auto before = *t->find(m.tag);
+            const auto out = t->give_back(page_of(m, 15));
+            CPPUNIT_ASSERT(out.result == GivenBack::given && out.units == 3 && out.spent == 12 && out.revealed == 15);
+            CPPUNIT_ASSERT_EQUAL(12u, seen);
+            const auto e = *t->find(m.tag);
+            CPPUNIT_ASSERT(e.state.spent == 12 && e.state.revealed == 15 && e.given_back == 3 && e.version > before.version);
+            CPPUNIT_ASSERT(t->hot(m.tag));
+            auto c = m.charge(15, 3);
+            CPPUNIT_ASSERT(t->reserve(c).verdict == Verdict::already_spent);  // not even a replay
+            c = m.charge(12, 2);
+            CPPUNIT_ASSERT(t->reserve(c).verdict == Verdict::replayed);
+            CPPUNIT_ASSERT(give_back(*t, m, 15) == GivenBack::unknown);
+        }
+        auto t = open();
+        CPPUNIT_ASSERT(t->find(m.tag)->state.spent == 12 && t->find(m.tag)->given_back == 3);
+        CPPUNIT_ASSERT(give_back(*t, m, 15) == GivenBack::unknown);
+        CPPUNIT_ASSERT(give_back(*t, m, 12) == GivenBack::given);  // of a coin that rests below
+        CPPUNIT_ASSERT(pay(*t, m, 14, 5) && !pay(*t, m, 13, 1));   // what was revealed buys its units, and no more
+        Signer s;
+        CPPUNIT_ASSERT(t->hand_over(m.tag, 3, 100, false, s.sign()).result == Handover::given);
+        CPPUNIT_ASSERT(s.last.index == 15 && s.last.payword == m.chain.at(15));
+    }
+
+    void given_back_only_so() {
+        auto t = open();
+        const Money m(1), other(2);
+        CPPUNIT_ASSERT(give_back(*t, m, 1) == GivenBack::not_held);
+        CPPUNIT_ASSERT(t->take(unconfirmed(m, 3, 10, 5, 500)).ok() && pay(*t, m, 12, 2));
+        CPPUNIT_ASSERT(give_back(*t, m, 12) == GivenBack::not_held);  // the broker has not confirmed it
+        CPPUNIT_ASSERT(t->take(m.coin(3, 10, 500)).ok());
+        CPPUNIT_ASSERT(give_back(*t, m, 12, 161) == GivenBack::too_late && give_back(*t, m, 13) == GivenBack::unknown);
+        auto elsewhere = page_of(m, 12);
+        elsewhere.resource[5] = 1;
+        CPPUNIT_ASSERT(t->give_back(elsewhere).result == GivenBack::unknown);
+        auto c = m.charge(20, 2);
+        CPPUNIT_ASSERT(t->reserve(c).verdict == Verdict::paid && give_back(*t, m, 12) == GivenBack::busy);
+        t->release(c);
+        c = m.charge(12, 2);
+        CPPUNIT_ASSERT(t->reserve(c).verdict == Verdict::replayed && t->reserve(c).verdict == Verdict::replayed);
+        CPPUNIT_ASSERT(give_back(*t, m, 12) == GivenBack::reread);
+        CPPUNIT_ASSERT(pay(*t, m, 14, 1, 450) && give_back(*t, m, 14, 501) == GivenBack::not_held);  // the lease is over
+        CPPUNIT_ASSERT(give_back(*t, m, 14, 500) == GivenBack::given);
+        CPPUNIT_ASSERT(t->take(other.coin()).ok() && pay(*t, other, 1) && hand_over(*t, other, 1).result == Handover::given);
+        CPPUNIT_ASSERT(give_back(*t, other, 1) == GivenBack::not_held);
+    }
+
+    void given_back_within_the_day() {
+        const Money m(1);
+        auto t = open();
+        CPPUNIT_ASSERT(t->take(m.coin()).ok());
+        const UnixTime noon = UnixTime{20000} * 86400 + 43200, midnight = noon + 43200;
+        std::uint32_t j = 0;
+        const auto regret = [&](UnixTime now, std::uint8_t page, std::uint32_t per_day = 3) {
+            auto c = m.charge(++j, 1, now);
+            c.payment.resource = Tag16{page};
+            auto out = t->reserve(c);
+            CPPUNIT_ASSERT(out.verdict == Verdict::paid && t->settle(c, out));
+            return t->give_back({m.tag, j, Tag16{page}, now, 60, per_day}).result;
+        };
+        CPPUNIT_ASSERT(regret(noon, 1, 0) == GivenBack::too_many);
+        CPPUNIT_ASSERT(regret(noon, 1) == GivenBack::given);
+        CPPUNIT_ASSERT(regret(noon, 1) == GivenBack::again);
+        t.reset();
+        t = open();  // kept with the coin, not with whoever asks
+        CPPUNIT_ASSERT(regret(noon, 1) == GivenBack::again && regret(noon, 2) == GivenBack::given);
+        CPPUNIT_ASSERT(regret(noon, 3) == GivenBack::given && regret(noon, 4) == GivenBack::too_many);
+        // In the same custody renewed, and in a later one.
+        CPPUNIT_ASSERT(t->take(m.coin(1, 0, never)).ok() && regret(noon, 4) == GivenBack::too_many);
+        CPPUNIT_ASSERT(*t->take(m.coin(2, j)) && regret(noon, 4) == GivenBack::too_many);
+        CPPUNIT_ASSERT(regret(midnight - 1, 4) == GivenBack::too_many && regret(midnight, 4) == GivenBack::given);
+        CPPUNIT_ASSERT(regret(midnight, 1) == GivenBack::given);
+        // A clock that is set back begins no day.
+        CPPUNIT_ASSERT(regret(noon, 5) == GivenBack::given && regret(noon, 6) == GivenBack::too_many);
+        // However many the operator allows, the papers keep so many.
+        for (std::uint8_t page = 10; page < 10 + Till::most_given_back - 3; ++page)
+            CPPUNIT_ASSERT(regret(midnight, page, 1000) == GivenBack::given);
+        CPPUNIT_ASSERT(regret(midnight, 200, 1000) == GivenBack::too_many);
+    }
+
+    void what_was_told_is_not_given_back() {
+        const Money m(1);
+        auto t = open();
+        CPPUNIT_ASSERT(t->take(m.coin()).ok() && pay(*t, m, 3, 3) && pay(*t, m, 5, 2) && pay(*t, m, 6));
+        CPPUNIT_ASSERT(t->claim(m.tag, 3).ok());
+        CPPUNIT_ASSERT(give_back(*t, m, 3) == GivenBack::given);  // its price: units 4 to 6 are in no batch
+        CPPUNIT_ASSERT(t->find(m.tag)->state.spent == 3);
+        CPPUNIT_ASSERT(give_back(*t, m, 6) == GivenBack::booked && give_back(*t, m, 5) == GivenBack::booked);
+        CPPUNIT_ASSERT(pay(*t, m, 8, 5));
+        const auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT_EQUAL(8u, e.state.spent);
+        CPPUNIT_ASSERT(give_back(*t, m, 5) == GivenBack::given);
+        // What was read before that must not be told any more.
+        CPPUNIT_ASSERT(show(*t, m, e.state.spent, e.given_back) == std::vector<bool>{false});
+        CPPUNIT_ASSERT_EQUAL(0u, t->find(m.tag)->shown);
+        CPPUNIT_ASSERT(show(*t, m, 6, 5) == std::vector<bool>{true} && t->find(m.tag)->shown == 6);
+        CPPUNIT_ASSERT(give_back(*t, m, 6) == GivenBack::booked);
+        CPPUNIT_ASSERT(pay(*t, m, 9, 1) && give_back(*t, m, 9) == GivenBack::given && t->find(m.tag)->state.spent == 6);
+        CPPUNIT_ASSERT(show(*t, Money(2), 1, 0) == std::vector<bool>{false});
+        t.reset();
+        t = open();
+        CPPUNIT_ASSERT(t->find(m.tag)->shown == 6 && give_back(*t, m, 6) == GivenBack::booked);
+        CPPUNIT_ASSERT(show(*t, m, 2, 6) == std::vector<bool>{true} && t->find(m.tag)->shown == 6);  // it never falls
+        // Many at once, in several transactions.
+        std::vector<Till::Shown> many(10000, Till::Shown{m.tag, 6, 6});
+        many[9999].given_back = 7;
+        const auto all = t->show(many);
+        CPPUNIT_ASSERT(all && all->size() == 10000 && (*all)[9998] && !(*all)[9999]);
+    }
+
+    // Whoever took the coin over knows where it stood then.
+    void given_back_and_later_epochs() {
+        const Money m(1);
+        auto t = open();
+        CPPUNIT_ASSERT(t->take(m.coin(1, 0)).ok() && pay(*t, m, 4, 4));
+        CPPUNIT_ASSERT(hand_over(*t, m, 1).result == Handover::given && t->find(m.tag)->shown == 4);
+        CPPUNIT_ASSERT(*t->take(m.coin(3, 4)) && pay(*t, m, 6, 2));
+        CPPUNIT_ASSERT(give_back(*t, m, 4) == GivenBack::booked);
+        CPPUNIT_ASSERT(give_back(*t, m, 6) == GivenBack::given && t->find(m.tag)->state.spent == 4);
+        // Regained after its lease below what was sold: that is owed, and stays sold.
+        CPPUNIT_ASSERT(pay(*t, m, 7, 3) && *t->take(m.coin(4, 5)));
+        const auto e = *t->find(m.tag);
+        CPPUNIT_ASSERT(e.state.spent == 7 && e.owed.back().to == 7 && e.claimed == 7);
+        CPPUNIT_ASSERT(give_back(*t, m, 7) == GivenBack::booked);
+        CPPUNIT_ASSERT(*t->drop(m.tag, 4) && give_back(*t, m, 7) == GivenBack::not_held);
+    }
+
+    void killed_while_giving_back() {
+        with_and_without_others([&](std::unique_ptr<Till>& t, const Money& m, Place place) {
+            die_at(place, [&](Till& own) { if (!pay(own, m, 14, 2)) _exit(1); },
+                   [&](Till& own) { (void)give_back(own, m, 14); });
+            if (!t) t = open();
+            const bool gone = place != Place::before_commit;
+            const auto e = *t->find(m.tag);
+            CPPUNIT_ASSERT_EQUAL(gone ? 12u : 14u, e.state.spent);
+            CPPUNIT_ASSERT(e.given_back == (gone ? 2u : 0u) && e.state.revealed == 14);
+            auto c = m.charge(14, 2);
+            CPPUNIT_ASSERT(t->reserve(c).verdict == (gone ? Verdict::already_spent : Verdict::replayed));
+            CPPUNIT_ASSERT(give_back(*t, m, 14) == (gone ? GivenBack::unknown : GivenBack::given));
+            CPPUNIT_ASSERT(t->find(m.tag)->state.spent == 12 && t->find(m.tag)->given_back == 2);
+            CPPUNIT_ASSERT(pay(*t, m, 13, 2));
+        });
+    }
+
+    void given_back_on_a_full_disk() {
+        FailingDisk disk;
+        options_.disk = &disk;
+        auto t = open();
+        const Money m(1);
+        CPPUNIT_ASSERT(t->take(m.coin()).ok() && pay(*t, m, 1) && pay(*t, m, 2));
+        disk.fail_commit = ENOSPC;
+        CPPUNIT_ASSERT(give_back(*t, m, 1) == GivenBack::unavailable);
+        const Till::Shown one{m.tag, 2, 0};
+        CPPUNIT_ASSERT(!t->show(std::span(&one, 1)).ok());
+        CPPUNIT_ASSERT(t->find(m.tag)->state.spent == 2 && pay(*t, m, 3));
+        disk.fail_commit = 0;
+        CPPUNIT_ASSERT(give_back(*t, m, 1) == GivenBack::given && t->find(m.tag)->state.spent == 2);
+        disk.fail_commit = EIO;
+        CPPUNIT_ASSERT(give_back(*t, m, 2) == GivenBack::unavailable && !t->usable());
+        t.reset();
+    }
+
+    // The table of before it comes back: the store below knows better.
+    void power_lost_after_giving_back() {
+        const Money m(1);
+        const pid_t child = worker([&](Till& t) {
+            if (!t.take(m.coin()) || !pay(t, m, 5, 5)) _exit(1);
+        });
+        Bytes before(options_.directory);
+        { CPPUNIT_ASSERT(give_back(*open(), m, 5) == GivenBack::given); }
+        kill_and_wait(child);
+        before.other_boot();
+        before.write();
+        auto t = open();
+        CPPUNIT_ASSERT(t->find(m.tag)->state.spent == 0 && give_back(*t, m, 5) == GivenBack::unknown);
+        auto c = m.charge(5, 5);
+        CPPUNIT_ASSERT(t->reserve(c).verdict == Verdict::already_spent && pay(*t, m, 4, 5));
+    }
+
+    // Readers give pages back while netpay-redeem tells the broker what was
+    // sold: what it was told is never more than what stays sold.
+    void giving_back_and_claims_race() {
+        options_.busy_wait_ms = 5000;
+        struct Tally {
+            std::atomic<std::uint32_t> next, sold, given, told;
+            std::atomic<bool> over;
+        };
+        auto* tally = static_cast<Tally*>(mmap(nullptr, sizeof(Tally), PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        const Money m(1, 20000);
+        { CPPUNIT_ASSERT(open()->take(m.coin()).ok()); }
+        const auto in_other = [&](const std::function<bool(Till&)>& f) {
+            return in_child([&, f] {
+                auto own = Till::open(options_);
+                return own.ok() && f(**own);
+            });
+        };
+        std::vector<pid_t> readers;
+        for (int p = 0; p < 3; ++p)
+            readers.push_back(in_other([&](Till& t) {
+                for (std::uint32_t k = 0; k < 100; ++k) {
+                    const auto j = 3 * (tally->next.fetch_add(1) + 1), units = 1 + k % 3;
+                    const UnixTime day = UnixTime{86400} * j;  // so that the day's limit is seldom reached
+                    if (!pay(t, m, j, units, day)) return false;
+                    tally->sold.fetch_add(units);
+                    if (k % 4 == 3) continue;  // it was worth its price
+                    auto out = t.give_back(page_of(m, j, day));
+                    for (; out.result == GivenBack::busy; out = t.give_back(page_of(m, j, day))) usleep(100);
+                    if (out.result == GivenBack::given) tally->given.fetch_add(out.units);
+                    // unknown: while this one waited the others bought 48 pages.
+                    else if (out.result != GivenBack::booked && out.result != GivenBack::too_many && out.result != GivenBack::unknown) return false;
+                }
+                return true;
+            }));
+        const auto redeemer = in_other([&](Till& t) {
+            for (bool last = false; !last;) {
+                last = tally->over;  // then nobody is in the way any more
+                const auto e = t.find(m.tag);
+                if (!e || e->state.spent < tally->told) return false;  // a fraud, for anybody to prove
+                const auto at = e->state.spent;
+                const Till::Shown one{m.tag, at, e->given_back};
+                usleep(static_cast<useconds_t>(rand() % 300));
+                const auto stands = t.show(std::span(&one, 1));
+                if (!stands) return false;
+                if (!(*stands)[0]) continue;
+                tally->told = at;  // the batch is on its way
+                usleep(static_cast<useconds_t>(rand() % 300));
+                if (!t.claim(m.tag, at)) return false;
+                usleep(15000);
+            }
+            return true;
+        });
+        for (const auto c : readers) CPPUNIT_ASSERT_EQUAL(0, wait_for(c));
+        tally->over = true;
+        CPPUNIT_ASSERT_EQUAL(0, wait_for(redeemer));
+        const auto e = *open()->find(m.tag);
+        CPPUNIT_ASSERT_EQUAL(tally->sold - tally->given, e.state.spent);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{tally->given}, e.given_back);
+        CPPUNIT_ASSERT_EQUAL(tally->told.load(), e.claimed);
+        CPPUNIT_ASSERT_EQUAL(e.state.spent, e.claimed);
+        CPPUNIT_ASSERT(e.claimed > 0);
+        munmap(tally, sizeof *tally);
     }
 };
 CPPUNIT_TEST_SUITE_REGISTRATION(TillTest);
