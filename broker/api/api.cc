@@ -4,6 +4,7 @@
 #include "broker/custody/compensation.h"
 #include "broker/custody/epochs.h"
 #include "broker/custody/returns.h"
+#include "broker/ewallet/register.h"
 #include "broker/issue/coins.h"
 #include "broker/topup/checkouts.h"
 #include "broker/vendors/vendors.h"
@@ -44,6 +45,7 @@ Outcome<Done> forget(Sql& sql, UnixTime now) {
     run(sql, "DELETE FROM idempotency WHERE at < :t", now - issue::idempotency_kept_s);
     web::forget_sessions(sql, now);
     web::forget_unsold(sql, now);
+    ewallet::forget(sql, now);
     return topup::forget_events(sql, now);
 }
 

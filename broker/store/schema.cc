@@ -403,8 +403,74 @@ const Step version_3 = {
     "CREATE INDEX checkout_events_at ON checkout_events (at)",
 };
 
+// Version 4: e-wallets at sites.
+const Step version_4 = {
+    // The index to which sites were granted a coin at most; paywords above it never left.
+    "ALTER TABLE web_coins ADD COLUMN granted BIGINT NOT NULL DEFAULT 0",
+
+    // What a reader allows. site: an origin, or '*' for all of them. everywhere:
+    // of '*': a site needs no confirmation to get the e-wallet.
+    R"(CREATE TABLE ewallet_limits (
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        site TEXT NOT NULL,
+        cur TEXT NOT NULL,
+        per_page BIGINT NOT NULL CHECK (per_page >= 0),
+        per_day BIGINT NOT NULL CHECK (per_day >= 0),
+        until BIGINT NOT NULL,
+        automatic INTEGER NOT NULL CHECK (automatic IN (0, 1)),
+        everywhere INTEGER NOT NULL CHECK (everywhere IN (0, 1)),
+        PRIMARY KEY (account, site, cur)))",
+    "CREATE INDEX ewallet_limits_until ON ewallet_limits (until)",
+    // Micro-units that vendors were granted on a day (since 1970). raised:
+    // beyond what anybody had been; moved: what others had been before.
+    R"(CREATE TABLE ewallet_raised (
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        cur TEXT NOT NULL,
+        day BIGINT NOT NULL,
+        raised BIGINT NOT NULL CHECK (raised >= 0),
+        moved BIGINT NOT NULL CHECK (moved >= 0),
+        PRIMARY KEY (account, vendor, cur, day)))",
+    "CREATE INDEX ewallet_raised_day ON ewallet_raised (day)",
+
+    // Codes by which a vendor gets an e-wallet (RFC 6749 section 4.1). amount:
+    // the page's price. confirmed: the reader said yes to it on a page of this site.
+    R"(CREATE TABLE ewallet_codes (
+        code_hash TEXT PRIMARY KEY,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        challenge TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('server', 'cookie')),
+        cur TEXT NOT NULL,
+        amount BIGINT NOT NULL CHECK (amount >= 0),
+        confirmed INTEGER NOT NULL CHECK (confirmed IN (0, 1)),
+        expires BIGINT NOT NULL))",
+    "CREATE INDEX ewallet_codes_expires ON ewallet_codes (expires)",
+    "CREATE INDEX ewallet_codes_account ON ewallet_codes (account)",
+
+    // E-wallets at vendors. The vendor was shown the coin's payword at `shown`
+    // at the time `at`, when `base` of it was known to be spent. ended: 0 while
+    // it lasts.
+    R"(CREATE TABLE ewallet_grants (
+        id INTEGER PRIMARY KEY,
+        grant_hash TEXT NOT NULL UNIQUE,
+        code_hash TEXT NOT NULL UNIQUE,
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        vendor BIGINT NOT NULL REFERENCES vendors(id),
+        kind TEXT NOT NULL CHECK (kind IN ('server', 'cookie')),
+        coin TEXT NOT NULL,
+        base BIGINT NOT NULL CHECK (base >= 0),
+        shown BIGINT NOT NULL CHECK (shown >= base),
+        until BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        ended BIGINT NOT NULL DEFAULT 0))",
+    "CREATE INDEX ewallet_grants_account ON ewallet_grants (account, ended)",
+    "CREATE INDEX ewallet_grants_coin ON ewallet_grants (coin, vendor)",
+    "CREATE INDEX ewallet_grants_until ON ewallet_grants (until)",
+};
+
 const std::vector<const Step*>& steps() {
-    static const std::vector<const Step*> list = {&version_1, &version_2, &version_3};
+    static const std::vector<const Step*> list = {&version_1, &version_2, &version_3, &version_4};
     return list;
 }
 

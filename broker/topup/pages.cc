@@ -2,6 +2,7 @@
 
 #include "broker/topup/provider.h"
 #include "broker/topup/webhook.h"
+#include "broker/web/onward.h"
 #include "broker/web/site.h"
 #include "broker/web/table.h"
 #include "core/html.h"
@@ -68,49 +69,64 @@ std::string payments_table(const std::vector<CardPayment>& payments) {
     return web::table("payments", "Payments by card", {{"Begun (UTC)"}, {"Amount", true}, {"State"}}, rows, "");
 }
 
+// The way back to the page that somebody wanted to read.
+std::string way_back(const web::Onward& onward) {
+    if (!onward.next.empty())
+        return "<p class=\"actions\"><a class=\"quiet\" href=\"" + html::escape(onward.next) + "\">Go on</a></p>\n";
+    if (onward.client.empty()) return {};
+    const auto site = html::escape(onward.client);
+    return "<p class=\"actions\"><a class=\"quiet\" href=\"" + site + html::escape(onward.target) + "\">Back to " + site + "</a></p>\n";
+}
+
 // message: HTML above the providers.
-Response top_up_page(api::Broker b, const Request& request, const web::Session& session, std::string_view message,
-                     int status = 200) {
+Response top_up_page(api::Broker b, const Request& request, const web::Session& session, const web::Onward& onward,
+                     std::string_view message, int status = 200) {
     const auto shown = look(b, session.account);
     if (!shown) return web::fault_page(b, request, &session, title, shown.refusal());
     std::string main = "<h1>Add money</h1>\n" + std::string(message) + balance_line(shown->balance);
-    const auto hidden = web::csrf_field(session);
+    const auto hidden = web::csrf_field(session) + onward.fields();
     for (const auto& p : providers(b.context)) main += p->form(b.context.options, hidden);
-    return web::page(b, &session, title, main + payments_table(shown->payments), status);
+    main += way_back(onward) + payments_table(shown->payments);
+    return web::page(b, &session, title, main, status, web::origins_behind(b, onward.next));
 }
 
 Response show(api::Broker b, Request& request, const web::Session& session) {
     // Anybody can type this address: it says nothing of the payment.
     const bool returned = request.query.contains("paid");
-    return top_up_page(b, request, session,
+    return top_up_page(b, request, session, returned ? web::onward_kept(b, request) : web::onward_of(b, request),
                        returned ? "<p class=\"note\" role=\"status\">As soon as the card provider confirms a payment, it is in "
                                   "your balance. That takes a few seconds; <a href=\"/topup\">look again</a>.</p>\n"
                                 : "");
 }
 
-Response continue_page(api::Broker b, const web::Session& session, const std::string& address) {
+Response continue_page(api::Broker b, const web::Session& session, const web::Onward& onward, const std::string& address) {
     // A link: the policy of our own forms lets them lead nowhere else.
-    return web::page(b, &session, title,
+    auto answer = web::page(b, &session, title,
                      "<h1>Add money</h1>\n<p>You pay on the page of the card provider, and come back here after that.</p>\n"
                      "<p class=\"actions\"><a class=\"button\" rel=\"noreferrer\" href=\"" + html::escape(address) +
-                         "\">Continue to the card payment</a> <a class=\"quiet\" href=\"/topup\">Back</a></p>\n");
+                         "\">Continue to the card payment</a> <a class=\"quiet\" href=\"/topup" + html::escape(onward.query()) + "\">Back</a></p>\n");
+    if (!onward.query().empty()) answer.headers.emplace_back("Set-Cookie", web::kept_onward(b.context, onward));
+    return answer;
 }
 
 Response submit(api::Broker b, Request& request, const web::Session& session, const form::Fields& fields) {
     const auto wanted = field(fields, "provider");
+    const auto onward = web::onward_of(b, fields);
     for (const auto& p : providers(b.context)) {
         if (p->name() != wanted) continue;
         const auto step = p->begin(b, session.account, fields);
         if (!step) {
             const auto& r = step.refusal();
             if (r.internal) return web::fault_page(b, request, &session, title, r);
-            return top_up_page(b, request, session, web::said("fault", r.title + ". " + r.detail), r.status);
+            return top_up_page(b, request, session, onward, web::said("fault", r.title + ". " + r.detail), r.status);
         }
-        if (!step->done) return continue_page(b, session, step->elsewhere);
-        return top_up_page(b, request, session,
+        if (!step->done) return continue_page(b, session, onward, step->elsewhere);
+        // What comes next shows the balance.
+        if (!onward.next.empty()) return web::see_other(onward.next);
+        return top_up_page(b, request, session, onward,
                            web::said("done", web::money(step->done->amount, step->done->currency) + " added to your balance."));
     }
-    return top_up_page(b, request, session, web::said("fault", "Choose one of the ways to pay below."), 422);
+    return top_up_page(b, request, session, onward, web::said("fault", "Choose one of the ways to pay below."), 422);
 }
 
 }  // namespace
@@ -118,7 +134,7 @@ Response submit(api::Broker b, Request& request, const web::Session& session, co
 void add_topup(Routes& routes, api::Broker b) {
     routes.add("GET", "/topup", web::page_for_members(b, show), web::page_limits);
     // Each payment by card is a call to the provider.
-    routes.add("POST", "/topup", web::form_for_members(b, submit), {4096, 0.5, 20, "application/x-www-form-urlencoded"});
+    routes.add("POST", "/topup", web::form_for_members(b, submit), {8192, 0.5, 20, "application/x-www-form-urlencoded"});
     add_webhook(routes, b);
 }
 

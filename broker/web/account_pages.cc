@@ -1,7 +1,9 @@
 // GET /, GET /account, POST /account/token, POST /account/tokens/withdraw.
 #include "broker/accounts/accounts.h"
+#include "broker/ewallet/grants.h"
 #include "broker/store/query.h"
 #include "broker/web/site.h"
+#include "broker/web/table.h"
 #include "core/html.h"
 
 namespace netpay::broker::web {
@@ -10,12 +12,14 @@ namespace {
 struct Summary {
     std::map<Currency, Amount> balance;
     Int tokens = 0;
+    std::vector<ewallet::Live> wallets;
 };
 
 Outcome<Summary> summary_of(api::Broker b, const Session& session) {
     return b.store.read([&](Sql& sql) -> Outcome<Summary> {
         return Summary{accounts::balances(sql, session.account, b.context.options.currencies),
-                       number(sql, "SELECT COUNT(*) FROM account_tokens WHERE account = :a", session.account.id)};
+                       number(sql, "SELECT COUNT(*) FROM account_tokens WHERE account = :a", session.account.id),
+                       ewallet::live_grants(sql, session.account.id, b.context.clock.now())};
     });
 }
 
@@ -33,7 +37,8 @@ Response welcome(api::Broker b) {
                 "the sites do not learn who you are.</p>\n"
                 "<ol><li>Sign up. You get a passphrase; nothing else is asked.</li>\n"
                 "<li>Add money, with a voucher for example.</li>\n"
-                "<li>Buy coins and spend them. What you do not spend, you get back.</li></ol>\n"
+                "<li>Read: a site takes what a page costs from your e-wallet, within limits that you set. What you do not "
+                "spend, you get back.</li></ol>\n"
                 "<p class=\"actions\"><a class=\"button\" href=\"/sign-up\">Sign up</a> "
                 "<a class=\"quiet\" href=\"/sign-in\">Sign in</a></p>\n");
 }
@@ -48,6 +53,15 @@ Response home(api::Broker b, Request& request) {
                 "<h1>Your account</h1>\n<p>You have, beside what is in coins:</p>\n" + balance_lines(summary->balance) +
                     "<p class=\"actions\"><a class=\"button\" href=\"/topup\">Add money</a> "
                     "<a class=\"quiet\" href=\"/coins\">Coins</a> <a class=\"quiet\" href=\"/history\">History</a></p>\n");
+}
+
+std::string wallets_part(const std::vector<ewallet::Live>& wallets) {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& w : wallets)
+        rows.push_back({html::escape(w.site), w.kind == "cookie" ? "in your browser" : "at the site", money(w.left, w.currency), day(w.until)});
+    return table("wallets", "Your e-wallets", {{"Site"}, {"Kept"}, {"May still spend", true}, {"Until"}}, rows,
+                 "No site has your e-wallet.") +
+           "<p><a href=\"/limits\">What sites may spend</a> · <a href=\"/coins\">Give coins back</a></p>\n";
 }
 
 std::string tokens_part(const Session& session, Int tokens) {
@@ -69,8 +83,9 @@ Response account(api::Broker b, Request& request, const Session& session) {
     text += "<dl><dt>Name</dt><dd><code>" + html::escape(session.account.name) + "</code></dd></dl>\n"
             "<p>The name is public and says nothing of you; give it to the operator if something went wrong.</p>\n"
             "<p class=\"actions\"><a class=\"button\" href=\"/topup\">Add money</a></p>\n" +
-            tokens_part(session, summary->tokens) +
-            "<h2>Sign out everywhere</h2>\n<p>Ends every session of this account, in this and all other browsers.</p>\n"
+            wallets_part(summary->wallets) + tokens_part(session, summary->tokens) +
+            "<h2>Sign out everywhere</h2>\n<p>Ends every session of this account, in this and all other browsers, and every e-wallet "
+            "at a site: none is granted any more. What one was granted before it can spend until you give the coin back.</p>\n"
             "<form method=\"post\" action=\"/sign-out\">" +
             csrf_field(session) +
             "<input type=\"hidden\" name=\"all\" value=\"1\"><button class=\"quiet\" type=\"submit\">Sign out everywhere</button></form>\n";

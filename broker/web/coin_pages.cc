@@ -3,6 +3,7 @@
 #include <map>
 
 #include "broker/custody/returns.h"
+#include "broker/ewallet/grants.h"
 #include "broker/web/kept_coins.h"
 #include "broker/web/site.h"
 #include "core/base64url.h"
@@ -19,11 +20,6 @@ constexpr RouteLimits import_limits{1u << 20, 0.1, 5, form_media};
 constexpr RouteLimits return_limits{1024, 0.5, 20, form_media};
 
 std::string day(UnixTime t) { return format_rfc3339(t).substr(0, 10); }
-
-std::string field(const form::Fields& fields, std::string_view name) {
-    const auto i = fields.find(name);
-    return i == fields.end() ? std::string() : i->second;
-}
 
 // ---- buying ----
 
@@ -86,6 +82,14 @@ std::string kept_where(const KeptCoin& c) {
     return c.exported ? "in your wallet, since " + day(c.exported) : "in a wallet";
 }
 
+// E-wallets at sites, by the coin that they spend from.
+using Spenders = std::map<std::string, ewallet::Live>;
+
+std::string spender(const ewallet::Live& e) {
+    const std::string where = e.kind == "cookie" ? "in your browser, for " : "kept by ";
+    return where + e.site + "; may still spend up to " + money(e.left, e.currency) + " there, until " + day(e.until);
+}
+
 std::string standing(const KeptCoin& c) {
     if (c.state == "returned") return "Returned; " + money(c.worth(c.refunded), c.currency) + " went back to your account";
     if (c.state == "returning") return "On its way back; what is unspent is refunded as soon as the site has let it go";
@@ -93,14 +97,14 @@ std::string standing(const KeptCoin& c) {
     return c.holder.empty() ? "No site holds it" : "At " + c.holder;
 }
 
-std::string return_form(const KeptCoin& c, const Session& session) {
+std::string return_form(const KeptCoin& c, const Session& session, std::string_view label) {
     if (!c.own || c.state == "returned") return {};
     return "<form method=\"post\" action=\"/coins/return\">" + csrf_field(session) + "<input type=\"hidden\" name=\"coin\" value=\"" +
-           html::escape(c.coin) + "\"><button class=\"quiet\" type=\"submit\" aria-label=\"Return coin " +
-           html::escape(c.coin.substr(0, 8)) + "\">Return</button></form>";
+           html::escape(c.coin) + "\"><button class=\"quiet\" type=\"submit\" aria-label=\"" + std::string(label) + " coin " +
+           html::escape(c.coin.substr(0, 8)) + "\">" + std::string(label) + "</button></form>";
 }
 
-std::string coin_part(const KeptCoin& c, const Session& session) {
+std::string coin_part(const KeptCoin& c, const Session& session, const Spenders& spenders) {
     const auto line = [](std::string_view name, const std::string& value) {
         return "<dt>" + std::string(name) + "</dt><dd>" + html::escape(value) + "</dd>";
     };
@@ -108,8 +112,10 @@ std::string coin_part(const KeptCoin& c, const Session& session) {
                       "</code></h3>\n<dl>";
     out += line("Spent", money(c.worth(c.spent), c.currency)) + line("Left", money(c.worth(c.left()), c.currency)) +
            line("Kept", kept_where(c)) + line("Where now", standing(c)) + line("Good until", day(c.exp));
+    const auto at = spenders.find(c.coin);
+    if (at != spenders.end()) out += line("E-wallet", spender(at->second));
     if (!c.own) out += line("Bought", "by another account, which can return it");
-    return out + "</dl>" + return_form(c, session) + "\n";
+    return out + "</dl>" + return_form(c, session, at == spenders.end() ? "Return" : "Give back") + "\n";
 }
 
 std::string export_form(const std::vector<KeptCoin>& coins, const Session& session) {
@@ -132,11 +138,15 @@ Response coins_page(api::Broker b, const Request& request, const Session& sessio
     struct Shown {
         std::vector<KeptCoin> coins;
         std::map<Currency, Amount> balance;
+        Spenders spenders;
     };
     const auto shown = b.store.read([&](Sql& sql) -> Outcome<Shown> {
-        auto coins = coins_of(sql, session.account, b.context.clock.now());
+        const UnixTime now = b.context.clock.now();
+        auto coins = coins_of(sql, session.account, now);
         if (!coins) return coins.refusal();
-        return Shown{std::move(*coins), accounts::balances(sql, session.account, b.context.options.currencies)};
+        Spenders spenders;
+        for (auto& e : ewallet::live_grants(sql, session.account.id, now)) spenders.try_emplace(e.coin, e);
+        return Shown{std::move(*coins), accounts::balances(sql, session.account, b.context.options.currencies), std::move(spenders)};
     });
     if (!shown) return fault_page(b, request, &session, "Coins", shown.refusal());
     std::string text = "<h1>Coins</h1>\n" + message + "<p>In your account, not in coins: ";
@@ -145,9 +155,9 @@ Response coins_page(api::Broker b, const Request& request, const Session& sessio
         text.append(first ? "" : ", ").append(money(amount, currency));
         first = false;
     }
-    text += ". <a href=\"/topup\">Add money</a></p>\n" + buy_form(b, session, shown->balance) + "<h2>Your coins</h2>\n";
+    text += ". <a href=\"/topup\">Add money</a></p>\n<p><a href=\"/limits\">What sites may spend</a></p>\n" + buy_form(b, session, shown->balance) + "<h2>Your coins</h2>\n";
     if (shown->coins.empty()) text += "<p>You have none yet.</p>\n";
-    for (const auto& c : shown->coins) text += coin_part(c, session);
+    for (const auto& c : shown->coins) text += coin_part(c, session, shown->spenders);
     text += export_form(shown->coins, session) + "<p><a href=\"/import\">Bring coins back from a wallet program</a></p>\n";
     return page(b, &session, "Coins", text, status);
 }
@@ -179,9 +189,19 @@ Response buy(api::Broker b, Request& request, const Session& session, const form
 
 // ---- returning ----
 
+// No site is granted more of a coin that is on its way back.
+Outcome<Done> end_wallets_of(api::Broker b, const Session& session, const std::string& name) {
+    return b.store.write([&](Sql& sql) -> Outcome<Done> {
+        const auto coin = issue::find_coin(sql, name);
+        if (coin && coin->account == session.account.id) ewallet::end_grants_of_coin(sql, name, b.context.clock.now());
+        return Done{};
+    });
+}
+
 Response give_back(api::Broker b, Request& request, const Session& session, const form::Fields& fields) {
-    const auto returned = custody::give_back(b.context, b.store, session.account, field(fields, "coin"), std::nullopt,
-                                             b.context.clock.now());
+    const auto name = field(fields, "coin");
+    if (const auto ended = end_wallets_of(b, session, name); !ended) return refused(b, request, session, ended.refusal());
+    const auto returned = custody::give_back(b.context, b.store, session.account, name, std::nullopt, b.context.clock.now());
     if (!returned) return refused(b, request, session, returned.refusal());
     if (const auto* refunded = std::get_if<custody::Refunded>(&*returned))
         return coins_page(b, request, session, said("done", money(refunded->amount, refunded->currency) + " went back to your account."));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "broker/ewallet/grants.h"
 #include "broker/store/query.h"
 #include "broker/web/keys.h"
 #include "core/base64url.h"
@@ -107,6 +108,7 @@ Outcome<Exported> take_out(Context& context, Sql& sql, Int account, const std::s
         e.held = static_cast<std::uint32_t>(start) + 1;
         e.holder = origin;
     }
+    ewallet::end_grants_of_coin(sql, name, now);
     run(sql, "UPDATE web_coins SET sealed = '', exported = :t WHERE coin = :c", now, name);
     return e;
 }
@@ -320,6 +322,15 @@ Outcome<std::size_t> import_coins(Context& context, Store& store, const accounts
         }
         return taken;
     });
+}
+
+Outcome<Payword> seed_of(const Context& context, Sql& sql, Int account, const std::string& coin) {
+    const auto row =
+        one<std::string>(sql, "SELECT sealed FROM web_coins WHERE coin = :c AND account = :a AND sealed <> ''", coin, account);
+    if (!row) return not_here(coin);
+    const auto seed = unseal(context, coin, std::get<0>(*row));
+    if (!seed) return cipher_failed(coin);
+    return *seed;
 }
 
 Int forget_unsold(Sql& sql, UnixTime now) {

@@ -58,6 +58,10 @@ Outcome<Secret> export_coins(Context& context, Store& store, const accounts::Acc
 Outcome<std::size_t> import_coins(Context& context, Store& store, const accounts::Account& account, std::string_view text,
                                   UnixTime now);
 
+// The seed of a coin that is kept here for the account. Refuses with 409
+// not-here, 503.
+Outcome<Payword> seed_of(const Context& context, Sql& sql, Int account, const std::string& coin);
+
 // Deletes seeds of coins that were never sold, a day after they were made; how many.
 Int forget_unsold(Sql& sql, UnixTime now);
 

@@ -1,7 +1,9 @@
 // GET and POST /sign-up, GET and POST /sign-in, POST /sign-out.
 #include "broker/accounts/accounts.h"
+#include "broker/ewallet/grants.h"
 #include "broker/store/query.h"
 #include "broker/web/keys.h"
+#include "broker/web/onward.h"
 #include "broker/web/passphrase.h"
 #include "broker/web/site.h"
 #include "core/html.h"
@@ -10,16 +12,7 @@ namespace netpay::broker::web {
 namespace {
 
 // Each costs 0.14 s and 32 MiB (passphrase.h); seven words are not found at any rate.
-constexpr RouteLimits sign_in_limits{2048, 0.2, 10, "application/x-www-form-urlencoded"};
-
-std::string hidden(std::string_view name, std::string_view value) {
-    return "<input type=\"hidden\" name=\"" + std::string(name) + "\" value=\"" + html::escape(value) + "\">";
-}
-
-std::string field(const form::Fields& fields, std::string_view name) {
-    const auto i = fields.find(name);
-    return i == fields.end() ? std::string() : i->second;
-}
+constexpr RouteLimits sign_in_limits{8192, 0.2, 10, "application/x-www-form-urlencoded"};
 
 Response with_cookie(Response r, std::string cookie) {
     if (!cookie.empty()) r.headers.emplace_back("Set-Cookie", std::move(cookie));
@@ -38,7 +31,10 @@ Outcome<form::Fields> visitor_form(api::Broker b, const Request& request) {
 
 // ---- sign up ----
 
-Response sign_up_page(api::Broker b, Request& request, const Refusal* why) {
+// Signing in leads to pages of this site alone.
+std::string sign_in_query(const Onward& o) { return o.next.empty() ? "" : html::escape("?next=" + form::encode(o.next)); }
+
+Response sign_up_page(api::Broker b, Request& request, const Onward& onward, const Refusal* why) {
     const auto visitor = visitor_of(b.context, request);
     std::string text = "<h1>Sign up</h1>\n";
     if (why) text += said("fault", why->title + ". " + why->detail);
@@ -46,18 +42,18 @@ Response sign_up_page(api::Broker b, Request& request, const Refusal* why) {
             "words, and they are the key to it.</p>\n"
             "<p>They are shown once. Have something to write at hand.</p>\n"
             "<form method=\"post\" action=\"/sign-up\">";
-    text += hidden("csrf", visitor.csrf) + "<button type=\"submit\">Sign up</button></form>\n"
-            "<p>You have an account? <a href=\"/sign-in\">Sign in</a></p>\n";
+    text += hidden("csrf", visitor.csrf) + onward.fields() + "<button type=\"submit\">Sign up</button></form>\n";
+    text += "<p>You have an account? <a href=\"/sign-in" + sign_in_query(onward) + "\">Sign in</a></p>\n";
     return with_cookie(page(b, nullptr, "Sign up", text, why ? why->status : 200), visitor.cookie);
 }
 
-Response passphrase_page(api::Broker b, const Session& session, const Secret& passphrase) {
+Response passphrase_page(api::Broker b, const Session& session, const Onward& onward, const Secret& passphrase) {
     std::string text = "<h1>Your passphrase</h1>\n"
                        "<p>These seven words are your account. Write them down and keep them safe; they are not shown again, "
                        "and nobody can find them for you.</p>\n<p><strong class=\"phrase\">";
     text.append(passphrase.expose());
-    text += "</strong></p>\n<p>You are signed in now.</p>\n"
-            "<p class=\"actions\"><a class=\"button\" href=\"/topup\">I have written it down</a></p>\n";
+    text += "</strong></p>\n<p>You are signed in now.</p>\n<p class=\"actions\"><a class=\"button\" href=\"/topup" +
+            html::escape(onward.query()) + "\">I have written it down</a></p>\n";
     auto answer = page(b, &session, "Your passphrase", text);
     cleanse(text.data(), text.size());
     return answer;
@@ -76,14 +72,15 @@ Outcome<Started> make_account(api::Broker b, const std::string& lookup) {
 }
 
 Response sign_up(api::Broker b, Request& request) {
-    if (const auto fields = visitor_form(b, request); !fields) return sign_up_page(b, request, &fields.refusal());
+    const auto fields = visitor_form(b, request);
+    if (!fields) return sign_up_page(b, request, {}, &fields.refusal());
     const auto passphrase = new_passphrase(b.context.random);
     const auto lookup = passphrase_lookup(passphrase, b.context.web->pepper());
     if (!lookup) return fault_page(b, request, nullptr, "Sign up", lookup.refusal());
     const auto made = make_account(b, *lookup);
     if (!made) return fault_page(b, request, nullptr, "Sign up", made.refusal());
     b.context.metrics.account_opened();
-    return with_cookie(passphrase_page(b, made->session, passphrase), made->cookie);
+    return with_cookie(passphrase_page(b, made->session, onward_of(b, *fields), passphrase), made->cookie);
 }
 
 // ---- sign in and out ----
@@ -98,8 +95,9 @@ Response sign_in_page(api::Broker b, Request& request, const std::string& next, 
             "<input id=\"passphrase\" name=\"passphrase\" type=\"text\" autocomplete=\"off\" autocapitalize=\"none\" "
             "spellcheck=\"false\" required maxlength=\"200\">"
             "<button type=\"submit\">Sign in</button></form>\n"
-            "<p>You have none? <a href=\"/sign-up\">Sign up</a></p>\n";
-    return with_cookie(page(b, nullptr, "Sign in", text, why ? why->status : 200), visitor.cookie);
+            "<p>You have none? <a href=\"/sign-up";
+    text += (next == "/" ? "" : html::escape("?next=" + form::encode(next))) + "\">Sign up</a></p>\n";
+    return with_cookie(page(b, nullptr, "Sign in", text, why ? why->status : 200, origins_behind(b, next)), visitor.cookie);
 }
 
 Response show_sign_in(api::Broker b, Request& request) {
@@ -147,7 +145,9 @@ Response sign_in(api::Broker b, Request& request) {
 Response sign_out(api::Broker b, Request& request, const Session& session, const form::Fields& fields) {
     const bool all = field(fields, "all") == "1";
     const auto ended = b.store.write([&](Sql& sql) -> Outcome<std::string> {
-        return end_session(b.context, sql, session, all, b.context.clock.now());
+        const UnixTime now = b.context.clock.now();
+        if (all) ewallet::end_grants(sql, session.account.id, now);
+        return end_session(b.context, sql, session, all, now);
     });
     if (!ended) return fault_page(b, request, &session, "Sign out", ended.refusal());
     return see_other("/", {*ended});
@@ -156,7 +156,7 @@ Response sign_out(api::Broker b, Request& request, const Session& session, const
 }  // namespace
 
 void add_login_pages(Routes& routes, api::Broker b) {
-    routes.add("GET", "/sign-up", [b](Request& r) { return sign_up_page(b, r, nullptr); }, page_limits);
+    routes.add("GET", "/sign-up", [b](Request& r) { return sign_up_page(b, r, onward_of(b, r), nullptr); }, page_limits);
     routes.add("POST", "/sign-up", [b](Request& r) { return sign_up(b, r); }, sign_in_limits);
     routes.add("GET", "/sign-in", [b](Request& r) { return show_sign_in(b, r); }, page_limits);
     routes.add("POST", "/sign-in", [b](Request& r) { return sign_in(b, r); }, sign_in_limits);

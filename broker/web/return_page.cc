@@ -1,6 +1,7 @@
 #include "broker/web/return_page.h"
 
 #include "broker/custody/returns.h"
+#include "broker/web/site.h"
 #include "core/form.h"
 #include "core/html.h"
 #include "core/timestamp.h"
@@ -38,10 +39,6 @@ Response answer(const Options& o, int status, std::string_view message) {
     return std::move(r).no_store();
 }
 
-std::string said(std::string_view kind, std::string_view text) {
-    return "<p class=\"" + std::string(kind) + "\" role=\"status\">" + html::escape(text) + "</p>\n";
-}
-
 std::string without_blanks(std::string_view text) {
     std::string out;
     for (const char c : text)
@@ -51,7 +48,7 @@ std::string without_blanks(std::string_view text) {
 
 Response report(const Options& o, const custody::Returned& returned) {
     if (const auto* refunded = std::get_if<custody::Refunded>(&returned))
-        return answer(o, 200, said("done", refunded->amount.pretty(refunded->currency) +
+        return answer(o, 200, said("done", money(refunded->amount, refunded->currency) +
                                                " went back into the account that bought the coin."));
     return answer(o, 202, said("done", "A site holds the coin and has not let it go yet. It is asked again; what is unspent "
                                        "is refunded by " + format_rfc3339(std::get<custody::Waiting>(returned).due) +

@@ -1,5 +1,6 @@
 #include "broker/web/site.h"
 
+#include "broker/ewallet/register.h"
 #include "broker/topup/pages.h"
 #include "broker/web/keys.h"
 #include "core/html.h"
@@ -7,7 +8,8 @@
 namespace netpay::broker::web {
 namespace {
 
-constexpr std::size_t longest_next = 1000;
+// What a site sends a reader to /authorize with, encoded twice, has 900 characters and its origin five times.
+constexpr std::size_t longest_next = 2500;
 
 std::string link(std::string_view path, std::string_view text) {
     return "<a href=\"" + std::string(path) + "\">" + std::string(text) + "</a>";
@@ -20,17 +22,6 @@ std::string banner(const Session* session) {
            link("/vendor", "Your sites");
     out.append("<form method=\"post\" action=\"/sign-out\">").append(csrf_field(*session));
     return out + "<button class=\"quiet\" type=\"submit\">Sign out</button></form></nav></header>\n";
-}
-
-// The address of a GET again, to come back to.
-std::string address_of(const Request& request) {
-    std::string out = request.path;
-    char before = '?';
-    for (const auto& [name, value] : request.query) {
-        out.append(1, before).append(form::encode(name)).append("=").append(form::encode(value));
-        before = '&';
-    }
-    return out;
 }
 
 Response not_read(api::Broker b, const Request& request, const Refusal& refusal) {
@@ -87,8 +78,17 @@ Response see_other(std::string_view location, std::vector<std::string> cookies) 
     return std::move(r).no_store();
 }
 
+std::string field(const form::Fields& fields, std::string_view name) {
+    const auto i = fields.find(name);
+    return i == fields.end() ? std::string() : i->second;
+}
+
+std::string hidden(std::string_view name, std::string_view value) {
+    return "<input type=\"hidden\" name=\"" + std::string(name) + "\" value=\"" + html::escape(value) + "\">";
+}
+
 std::string csrf_field(const Session& session) {
-    return "<input type=\"hidden\" name=\"csrf\" value=\"" + session.csrf + "\">";
+    return hidden("csrf", session.csrf);
 }
 
 std::string said(std::string_view kind, std::string_view text) {
@@ -100,6 +100,16 @@ std::string money(Amount amount, const Currency& currency) {
     if (amount.micro() > 0) return html::price(amount, currency);
     const auto iso = currency.iso();
     return iso == "USD" || iso == "EUR" ? "0 ¢" : amount.pretty(currency);
+}
+
+std::string address_of(const Request& request) {
+    std::string out = request.path;
+    char before = '?';
+    for (const auto& [name, value] : request.query) {
+        out.append(1, before).append(form::encode(name)).append("=").append(form::encode(value));
+        before = '&';
+    }
+    return out;
 }
 
 std::string own_path(std::string_view next) {
@@ -144,6 +154,7 @@ void add_site(Routes& routes, api::Broker b) {
     add_history_page(routes, b);
     add_vendor_pages(routes, b);
     topup::add_topup(routes, b);
+    ewallet::add_ewallet(routes, b);
 }
 
 }  // namespace netpay::broker::web

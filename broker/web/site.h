@@ -43,6 +43,10 @@ Response fault_page(api::Broker broker, const Request& request, const Session* s
 // 303. location: a path of this site, or a complete address that was checked.
 Response see_other(std::string_view location, std::vector<std::string> cookies = {});
 
+// A field that was sent; empty if it was not.
+std::string field(const form::Fields& fields, std::string_view name);
+// A hidden field of a form. Escapes value.
+std::string hidden(std::string_view name, std::string_view value);
 // The hidden field of a form that form_for_members takes.
 std::string csrf_field(const Session& session);
 // An amount, also nothing: "$1.20", "2 ¢", "0 ¢". Nothing in it to escape.
@@ -53,6 +57,9 @@ std::string said(std::string_view kind, std::string_view text);
 // next if it is a path of this site ("/coins?x=1"), else "/": never "//HOST",
 // "/\HOST", another scheme, a control character.
 std::string own_path(std::string_view next);
+
+// The address of a page again, with its query, to come back to.
+std::string address_of(const Request& request);
 
 void add_site(Routes& routes, api::Broker broker);
 

@@ -369,8 +369,8 @@ class Broker(Process):
             "issuer": self.issuer, "listen": "127.0.0.1:%d" % self.port,
             "store": os.path.join(self.dir, "broker.db"), "keys": os.path.join(self.dir, "keys"),
             "allow-http-vendors": "yes", "log": "-", "rate-scale": "0",
-            "denomination": ["1000:1000", "1000:10000", "100:10000", "10000:1000", "1000:100", "1000:100000",
-                             "1000000:100", "1000:1048576", "1000:1", "1000:200"],
+            "denomination": ["1000:1", "1000:100", "1000:200", "1000:1000", "10000:1000", "100:10000", "1000:10000",
+                             "1000:100000", "1000000:100", "1000:1048576"],
         }
         self.options.update(options or {})
         self.config = os.path.join(self.dir, "broker.conf")

@@ -75,6 +75,14 @@ def test_the_address_one_comes_back_to_credits_nothing(cards, member):
     assert member.status == 200 and balance(member) == before
 
 
+def test_the_way_on_is_kept_and_the_provider_is_not_told(cards, member):
+    member.open("/topup?next=%2Fcoins%3Fx%3D1").press("Pay by card", amount="20000000:uusd")
+    assert "coins" not in str(cards.calls[-1])
+    assert member.open("/topup?paid=1").page.links["Go on"] == "/coins?x=1"
+    member.cookies = {name: value + ("A" if "onward" in name else "") for name, value in member.cookies.items()}
+    assert "Go on" not in member.open("/topup?paid=1").page.links
+
+
 @pytest.mark.parametrize("amount,minor,iso,shown", [
     ("20000000:uusd", 2000, "usd", "$20.00"), ("10000000:ueur", 1000, "eur", "€10.00"), ("500000000:ujpy", 500, "jpy", "500.00 JPY")])
 def test_amounts_and_currencies(cards, member, amount, minor, iso, shown):

@@ -247,7 +247,7 @@ def test_page(market):
     buyer = Buyer(market)
     market.buys(market.sites[0], buyer.coin)
     done = post_form(market.broker, token=buyer.wallet.token, coin=buyer.coin.id)
-    assert done.status == 200 and "0.98 USD" in done.body.decode()
+    assert done.status == 200 and "98 ¢" in done.body.decode()
     assert buyer.wallet.token.encode() not in done.body
     assert buyer.balance() == 980000
     market.broker.check()

@@ -417,7 +417,7 @@ public:
         s.w.clock.time += 30;
         const auto done = post();
         assert_ok(done);
-        CPPUNIT_ASSERT(done.body.find("0.96 USD went back") != std::string::npos);
+        CPPUNIT_ASSERT(done.body.find("96 ¢ went back") != std::string::npos);
         CPPUNIT_ASSERT(done.body.find(s.token) == std::string::npos);
         CPPUNIT_ASSERT_EQUAL(404, s.w.call("POST /return", "token=" + s.token + "&coin=nonsense").status);
         s.w.assert_sound();

@@ -13,6 +13,7 @@ namespace {
 class BrokerStoreTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST_SUITE(BrokerStoreTest);
     CPPUNIT_TEST(migrates_from_nothing);
+    CPPUNIT_TEST(a_coin_that_is_kept_was_granted_to_nobody_before_version_4);
     CPPUNIT_TEST(migrating_twice_changes_nothing);
     CPPUNIT_TEST(refuses_a_newer_schema);
     CPPUNIT_TEST(refuses_what_is_no_database);
@@ -43,6 +44,16 @@ public:
             CPPUNIT_ASSERT_EQUAL(v, schema_version(*sql));
         }
         CPPUNIT_ASSERT_EQUAL(Int{0}, number(*sql, "SELECT COUNT(*) FROM coins"));
+    }
+
+    void a_coin_that_is_kept_was_granted_to_nobody_before_version_4() {
+        TempDir dir;
+        const auto sql = connect(dir / "db");
+        must(migrate(*sql, 3));
+        run(*sql, "INSERT INTO accounts (name, token_hash, created) VALUES ('a', 'h', 1)");
+        run(*sql, "INSERT INTO web_coins (coin, account, sealed, created) SELECT 'c', id, 's', 1 FROM accounts");
+        must(migrate(*sql));
+        CPPUNIT_ASSERT_EQUAL(Int{0}, number(*sql, "SELECT granted FROM web_coins WHERE coin = 'c' AND sealed = 's'"));
     }
 
     void migrating_twice_changes_nothing() {

@@ -1,0 +1,103 @@
+#include "broker/ewallet/limits.h"
+
+#include <algorithm>
+
+namespace netpay::broker::ewallet {
+namespace {
+
+constexpr std::int64_t day_s = 86400;
+
+Int day_of(UnixTime t) { return t / day_s; }
+
+Amount amount(Int micro) { return Amount::from(static_cast<std::uint64_t>(std::max<Int>(micro, 0))).value_or(Amount()); }
+
+Limits limits_from(Int per_page, Int per_day, Int until, Int automatic, Int everywhere) {
+    return {amount(per_page), amount(per_day), until, automatic != 0, everywhere != 0};
+}
+
+}  // namespace
+
+std::optional<Limits> limits_of(Sql& sql, Int account, std::string_view site, const Currency& currency, UnixTime now) {
+    const auto row = one<Int, Int, Int, Int, Int>(
+        sql,
+        "SELECT per_page, per_day, until, automatic, everywhere FROM ewallet_limits "
+        "WHERE account = :a AND site = :s AND cur = :c AND until > :n",
+        account, site, currency.str(), now);
+    if (!row) return std::nullopt;
+    return std::apply(limits_from, *row);
+}
+
+void set_limits(Sql& sql, Int account, std::string_view site, const Currency& currency, const Limits& l) {
+    run(sql,
+        "INSERT INTO ewallet_limits (account, site, cur, per_page, per_day, until, automatic, everywhere) "
+        "VALUES (:a, :s, :c, :p, :d, :u, :m, :e) ON CONFLICT (account, site, cur) DO UPDATE SET per_page = excluded.per_page, "
+        "per_day = excluded.per_day, until = excluded.until, automatic = excluded.automatic, everywhere = excluded.everywhere",
+        account, site, currency.str(), l.per_page.micro(), l.per_day.micro(), l.until, l.automatic ? 1 : 0, l.everywhere ? 1 : 0);
+}
+
+void remove_limits(Sql& sql, Int account, std::string_view site, const Currency& currency) {
+    run(sql, "DELETE FROM ewallet_limits WHERE account = :a AND site = :s AND cur = :c", account, site, currency.str());
+}
+
+std::vector<SiteLimits> all_limits(Sql& sql, Int account, UnixTime now) {
+    std::vector<SiteLimits> out;
+    for (const auto& [site, cur, page, day, until, automatic, everywhere] : all<std::string, std::string, Int, Int, Int, Int, Int>(
+             sql,
+             "SELECT site, cur, per_page, per_day, until, automatic, everywhere FROM ewallet_limits "
+             "WHERE account = :a AND until > :n ORDER BY site, cur LIMIT :l",
+             account, now, listed_limits))
+        if (const auto currency = Currency::parse(cur))
+            out.push_back({site, *currency, limits_from(page, day, until, automatic, everywhere)});
+    return out;
+}
+
+std::optional<Rules> rules_at(Sql& sql, Int account, const std::string& site, const Currency& currency, UnixTime now) {
+    const auto here = limits_of(sql, account, site, currency, now), all = limits_of(sql, account, all_sites, currency, now);
+    if (!here && !all) return std::nullopt;
+    const Limits& at = here ? *here : *all;
+    return Rules{at, all ? all->per_day : at.per_day, all && all->everywhere};
+}
+
+void confirm_limits(Sql& sql, Int account, const std::string& site, const Currency& currency, const Limits& l, UnixTime now) {
+    if (l.everywhere) {
+        set_limits(sql, account, all_sites, currency, l);
+        return remove_limits(sql, account, site, currency);
+    }
+    set_limits(sql, account, site, currency, l);
+    auto all = limits_of(sql, account, all_sites, currency, now).value_or(l);
+    all.per_day = std::max(all.per_day, l.per_day);
+    all.until = std::max(all.until, l.until);
+    all.everywhere = false;
+    set_limits(sql, account, all_sites, currency, all);
+}
+
+Today today(Sql& sql, Int account, Int vendor, const Currency& currency, UnixTime now) {
+    const auto row = one<Int, Int>(sql,
+                                   "SELECT COALESCE(SUM(raised), 0), COALESCE(SUM(CASE WHEN vendor = :v THEN raised + moved ELSE 0 END), 0) "
+                                   "FROM ewallet_raised WHERE account = :a AND cur = :c AND day = :d",
+                                   vendor, account, currency.str(), day_of(now));
+    return {amount(std::get<0>(*row)), amount(std::get<1>(*row))};
+}
+
+void count(Sql& sql, Int account, Int vendor, const Currency& currency, Amount raised, Amount moved, UnixTime now) {
+    if (raised.micro() == 0 && moved.micro() == 0) return;
+    run(sql,
+        "INSERT INTO ewallet_raised (account, vendor, cur, day, raised, moved) VALUES (:a, :v, :c, :d, :r, :m) "
+        "ON CONFLICT (account, vendor, cur, day) DO UPDATE SET raised = ewallet_raised.raised + excluded.raised, "
+        "moved = ewallet_raised.moved + excluded.moved",
+        account, vendor, currency.str(), day_of(now), raised.micro(), moved.micro());
+}
+
+void uncount_moved(Sql& sql, Int account, Int vendor, const Currency& currency, Amount moved, UnixTime at) {
+    run(sql,
+        "UPDATE ewallet_raised SET moved = CASE WHEN moved > :m THEN moved - :n ELSE 0 END "
+        "WHERE account = :a AND vendor = :v AND cur = :c AND day = :d",
+        moved.micro(), moved.micro(), account, vendor, currency.str(), day_of(at));
+}
+
+Int forget_limits(Sql& sql, UnixTime now) {
+    return run(sql, "DELETE FROM ewallet_raised WHERE day < :d", day_of(now)) +
+           run(sql, "DELETE FROM ewallet_limits WHERE until <= :n", now);
+}
+
+}  // namespace netpay::broker::ewallet

@@ -1,0 +1,99 @@
+// GET and POST /limits: what sites may spend, and taking that back.
+#include <algorithm>
+
+#include "broker/ewallet/confirm_page.h"
+#include "broker/ewallet/grants.h"
+#include "broker/ewallet/limits.h"
+#include "broker/ewallet/register.h"
+#include "broker/web/site.h"
+#include "core/html.h"
+
+namespace netpay::broker::ewallet {
+namespace {
+
+constexpr std::string_view title = "Limits";
+constexpr std::int64_t day_s = 86400;
+
+Int days_left(UnixTime until, UnixTime now) { return (until - now + day_s - 1) / day_s; }
+
+std::string limits_form(const web::Session& session, const SiteLimits& s, Int number, UnixTime now, bool kept) {
+    const bool all = s.site == all_sites;
+    std::string out = "<section><h2>" + (all ? "All sites together" : html::escape(s.site)) + "</h2>\n<form method=\"post\" action=\"/limits\">" +
+                      web::csrf_field(session) + web::hidden("site", s.site) + web::hidden("currency", s.currency.str());
+    out += limit_fields(s.limits, kept ? days_left(s.limits.until, now) : usual_days, s.currency, all, std::to_string(number)) +
+           "<div class=\"actions\"><button type=\"submit\" name=\"do\" value=\"save\">Save</button>";
+    if (kept) out += "<button class=\"quiet\" type=\"submit\" name=\"do\" value=\"revoke\" formnovalidate>Revoke</button>";
+    return out + "</div></form></section>\n";
+}
+
+// One for all sites in each currency, whether there is one or not.
+std::string forms(api::Broker b, const web::Session& session, const std::vector<SiteLimits>& list, UnixTime now) {
+    std::string out;
+    Int number = 0;
+    for (const auto& currency : b.context.options.currencies) {
+        const auto has = [&](const SiteLimits& s) { return s.site == all_sites && s.currency == currency; };
+        if (std::none_of(list.begin(), list.end(), has)) {
+            const Limits usual{*Amount::from(usual_per_page), *Amount::from(usual_per_day), 0, true, false};
+            out += limits_form(session, {std::string(all_sites), currency, usual}, ++number, now, false);
+        }
+    }
+    for (const auto& s : list) out += limits_form(session, s, ++number, now, true);
+    return out;
+}
+
+Response limits_page(api::Broker b, const Request& request, const web::Session& session, std::string_view message, int status = 200) {
+    const UnixTime now = b.context.clock.now();
+    const auto list = b.store.read(
+        [&](Sql& sql) -> Outcome<std::vector<SiteLimits>> { return all_limits(sql, session.account.id, now); });
+    if (!list) return web::fault_page(b, request, &session, title, list.refusal());
+    return web::page(b, &session, title,
+                     "<h1>Limits</h1>\n" + std::string(message) +
+                         "<p>What sites may spend from your e-wallet. A site that has it learns of a change when it next asks here; "
+                         "it never spends more than it was granted for the day. <a href=\"/coins\">Give a coin back</a> to end that "
+                         "at once.</p>\n" +
+                         forms(b, session, *list, now),
+                     status);
+}
+
+Response show(api::Broker b, Request& request, const web::Session& session) {
+    const bool saved = request.query.contains("saved");
+    return limits_page(b, request, session, saved ? web::said("done", "Your limits are kept.") : std::string());
+}
+
+void revoke(Sql& sql, Int account, const std::string& site, const Currency& currency, UnixTime now) {
+    remove_limits(sql, account, site, currency);
+    if (site == all_sites) end_grants(sql, account, now);
+    else end_grants_at(sql, account, site, now);
+}
+
+Response change(api::Broker b, Request& request, const web::Session& session, const form::Fields& fields) {
+    const UnixTime now = b.context.clock.now();
+    const auto site = web::field(fields, "site"), what = web::field(fields, "do");
+    const auto currency = Currency::parse(web::field(fields, "currency"));
+    const auto limits = read_limits(fields, now);
+    const auto refused = [&](const Refusal& r) {
+        if (r.internal) return web::fault_page(b, request, &session, title, r);
+        return limits_page(b, request, session, web::said("fault", r.title + ". " + r.detail), r.status);
+    };
+    if (!currency || (what != "save" && what != "revoke")) return refused({422, "limits", "These limits were not taken", "Open the page again."});
+    if (what == "save" && !limits) return refused(limits.refusal());
+    const auto done = b.store.write([&](Sql& sql) -> Outcome<Done> {
+        // A site comes here by being confirmed, not by a name that somebody typed.
+        const bool known = site == all_sites || limits_of(sql, session.account.id, site, *currency, now);
+        if (!known) return Refusal{422, "limits", "These limits were not taken", "There are none for that site any more."};
+        if (what == "revoke") revoke(sql, session.account.id, site, *currency, now);
+        else set_limits(sql, session.account.id, site, *currency, *limits);
+        return Done{};
+    });
+    if (!done) return refused(done.refusal());
+    return web::see_other("/limits?saved=1");
+}
+
+}  // namespace
+
+void add_limits_page(Routes& routes, api::Broker b) {
+    routes.add("GET", "/limits", web::page_for_members(b, show), web::page_limits);
+    routes.add("POST", "/limits", web::form_for_members(b, change), web::form_limits);
+}
+
+}  // namespace netpay::broker::ewallet

@@ -1,0 +1,712 @@
+// E-wallets at sites: how far coins are granted, the code flow, refreshing,
+// leaving, limits, and what a site that lies or steals a code gets.
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <random>
+
+#include "broker/ewallet/authorize.h"
+#include "broker/ewallet/coins.h"
+#include "broker/ewallet/granted.h"
+#include "broker/ewallet/grants.h"
+#include "broker/ewallet/limits.h"
+#include "core/base64url.h"
+#include "core/hash.h"
+#include "test/unit/broker_browser.h"
+
+namespace netpay::broker::test {
+namespace {
+
+using ewallet::Allowance;
+using ewallet::grant;
+using ewallet::Grant;
+using ewallet::Position;
+
+constexpr std::int64_t day = 86400;
+const std::string callback = "/.well-known/netpay/wallet/callback";
+
+void assert_grant(const Grant& g, std::uint32_t shown, std::uint32_t granted, std::uint32_t raised, std::uint32_t moved) {
+    CPPUNIT_ASSERT_EQUAL(shown, g.shown);
+    CPPUNIT_ASSERT_EQUAL(granted, g.granted);
+    CPPUNIT_ASSERT_EQUAL(raised, g.raised);
+    CPPUNIT_ASSERT_EQUAL(moved, g.moved);
+}
+
+// A site that serves e-wallets, and what it remembers of one reader's way to the broker.
+class Site {
+public:
+    Site(World& w, const std::string& origin) : shop(w.shop(origin)), world_(w) { fresh(); }
+
+    void fresh() {
+        state = b64u_encode(random_.bytes<32>());
+        verifier = b64u_encode(random_.bytes<32>());
+    }
+    Browser::Query query(std::uint64_t amount = 20000) const {
+        return {{"response_type", "code"}, {"client_id", shop.origin}, {"redirect_uri", shop.origin + callback}, {"state", state},
+                {"code_challenge", b64u_encode(sha256(verifier))}, {"code_challenge_method", "S256"}, {"scope", "server"},
+                {"amount", std::to_string(amount)}, {"currency", "uusd"}};
+    }
+    std::string address(std::uint64_t amount = 20000) const {
+        std::string out = "/authorize";
+        char before = '?';
+        for (const auto& [name, value] : query(amount)) {
+            out.append(1, before).append(name).append("=").append(form::encode(value));
+            before = '&';
+        }
+        return out;
+    }
+    // The reader agrees; the answer to her form.
+    Response confirm(Browser& b, std::map<std::string, std::string> changes = {}, std::uint64_t amount = 20000) {
+        fresh();
+        const auto page = b.get("/authorize", query(amount));
+        assert_ok(page);
+        std::map<std::string, std::string> fields{{"csrf", between(page.body, "<form method=\"post\"><input type=\"hidden\" name=\"csrf\" value=\"", "\"")},
+                                                  {"decision", "yes"}, {"per_page", "0.05"}, {"per_day", "1.00"}, {"days", "30"},
+                                                  {"automatic", "yes"}, {"everywhere", "yes"}};
+        if (has(page, "name=\"once\"")) fields["once"] = between(page.body, "name=\"once\" value=\"", "\"");
+        for (auto& [name, value] : changes) fields[name] = value;
+        return b.post("/authorize", fields, query(amount));
+    }
+    std::string code_of(const Response& r) const {
+        CPPUNIT_ASSERT_EQUAL_MESSAGE(r.body, 303, r.status);
+        const auto to = header(r, "Location");
+        CPPUNIT_ASSERT_MESSAGE(to, to.starts_with(shop.origin + callback + "?code="));
+        CPPUNIT_ASSERT_MESSAGE(to, to.ends_with("&state=" + state + "&iss=" + form::encode(issuer)));
+        return between(to, "code=", "&");
+    }
+    Response token(const std::string& code) { return token(code, verifier); }
+    Response token(const std::string& code, const std::string& with) {
+        return call("token", json::Object().set("code", code).set("redirect_uri", shop.origin + callback).set("code_verifier", with));
+    }
+    // A click of hers at this site after she has allowed all of them: at once, by a code.
+    Response click(Browser& b, std::uint64_t amount = 20000) {
+        fresh();
+        return b.get("/authorize", query(amount), clicked());
+    }
+    static Browser::Headers clicked() {
+        return {{"sec-fetch-mode", "navigate"}, {"sec-fetch-dest", "document"}, {"sec-fetch-user", "?1"}, {"sec-fetch-site", "cross-site"}};
+    }
+    Response take(Browser& b, std::map<std::string, std::string> changes = {}) {
+        const auto r = token(code_of(confirm(b, std::move(changes))));
+        assert_ok(r);
+        keep(r);
+        return r;
+    }
+    void keep(const Response& r) {
+        grant = member(r, "grant");
+        shown = coin_number(r, "granted");
+    }
+    Response refresh(std::uint32_t spent, std::uint64_t price = 20000) {
+        return call("refresh", json::Object().set("grant", grant).set("price", price).set("spent", std::uint64_t{spent}));
+    }
+    Response leave() { return call("leave", json::Object().set("grant", grant)); }
+    Response call(const std::string& what, json::Object members) {
+        return world_.call("POST /api/v1/ewallet/" + what, world_.signed_request(shop, "ewallet/" + what, std::move(members)));
+    }
+    static std::uint32_t coin_number(const Response& r, const std::string& name) {
+        const auto doc = parsed(r);
+        return static_cast<std::uint32_t>(doc.root().object("coin")->uint(name).value());
+    }
+    static std::string coin_text(const Response& r, const std::string& name) {
+        const auto doc = parsed(r);
+        return std::string(doc.root().object("coin")->string(name).value_or(""));
+    }
+    // The coin as this site could spend it: no payword above what it was shown.
+    WalletCoin coin(const Response& r) {
+        const auto t = must(verify_touchstone(coin_text(r, "touchstone"), issuer, world_.keys(), world_.clock.now()));
+        const auto top = coin_number(r, "granted");
+        const auto word = *decode_payword(coin_text(r, "payword"));
+        CPPUNIT_ASSERT(walk_down(t.salt, top, word, 0).bytes == t.root.bytes);
+        WalletCoin c;
+        c.coin = t.coin;
+        c.touchstone = coin_text(r, "touchstone");
+        c.salt = t.salt;
+        c.chain = std::make_shared<Chain>(t.salt, word, top);
+        return c;
+    }
+
+    Shop shop;
+    std::string state, verifier, grant;
+    std::uint32_t shown = 0;
+
+private:
+    World& world_;
+    SystemRandom random_;
+};
+
+class BrokerEwalletTest : public CppUnit::TestFixture {
+    CPPUNIT_TEST_SUITE(BrokerEwalletTest);
+    CPPUNIT_TEST(a_coin_is_granted_by_a_days_limit);
+    CPPUNIT_TEST(midnight_leaves_room_again_and_what_lies_unused_is_not_added_to);
+    CPPUNIT_TEST(a_moved_coin_is_shown_as_far_as_the_sites_own_limit_goes);
+    CPPUNIT_TEST(a_confirmed_page_goes_beyond_by_exactly_that_page);
+    CPPUNIT_TEST(no_lie_about_what_is_spent_raises_more_than_the_limits);
+    CPPUNIT_TEST(a_site_gets_the_wallet_by_a_code);
+    CPPUNIT_TEST(a_second_coin_gives_no_second_allowance);
+    CPPUNIT_TEST(three_sites_together_get_a_days_limit);
+    CPPUNIT_TEST(a_days_limit_is_there_again_at_midnight);
+    CPPUNIT_TEST(codes_are_good_once);
+    CPPUNIT_TEST(codes_are_bound_to_site_verifier_and_minute);
+    CPPUNIT_TEST(redirects_go_to_the_sites_own_address_only);
+    CPPUNIT_TEST(faults_of_the_request_go_back_to_the_site);
+    CPPUNIT_TEST(one_click_is_enough_at_the_next_site);
+    CPPUNIT_TEST(nothing_but_a_click_gets_a_code_unasked);
+    CPPUNIT_TEST(the_wallet_moves_and_the_first_site_loses_it);
+    CPPUNIT_TEST(a_sites_own_limit_holds_by_hashing);
+    CPPUNIT_TEST(what_an_earlier_holder_had_spent_is_not_counted);
+    CPPUNIT_TEST(coming_back_to_a_site_is_not_counted_twice);
+    CPPUNIT_TEST(refreshing_raises_changes_coins_and_ends);
+    CPPUNIT_TEST(leaving_returning_exporting_and_signing_out_end_it);
+    CPPUNIT_TEST(a_suspended_site_gets_nothing);
+    CPPUNIT_TEST(a_coin_is_bought_if_none_has_enough);
+    CPPUNIT_TEST(limits_are_read_strictly_and_can_be_revoked);
+    CPPUNIT_TEST(the_way_on_is_kept_through_sign_up_and_money);
+    CPPUNIT_TEST(foreign_forms_decide_nothing);
+    CPPUNIT_TEST(no_secret_is_in_the_store_or_the_log);
+    CPPUNIT_TEST(what_is_over_is_forgotten);
+    CPPUNIT_TEST_SUITE_END();
+
+public:
+    void a_coin_is_granted_by_a_days_limit() {
+        assert_grant(grant({1000, 0, 0, 0}, {100, 100, 100}, 2, false), 100, 100, 100, 0);
+        // The stricter of both limits.
+        assert_grant(grant({1000, 0, 0, 0}, {30, 30, 100}, 2, false), 30, 30, 30, 0);
+        assert_grant(grant({1000, 0, 0, 0}, {30, 100, 30}, 2, false), 30, 30, 30, 0);
+        // What is left of them.
+        assert_grant(grant({1000, 100, 100, 100}, {100, 7, 50}, 2, false), 107, 107, 7, 0);
+        assert_grant(grant({1000, 100, 100, 100}, {100, 0, 0}, 2, false), 100, 100, 0, 0);
+        // Never beyond the coin.
+        assert_grant(grant({1000, 990, 990, 990}, {100, 100, 100}, 2, false), 1000, 1000, 10, 0);
+        CPPUNIT_ASSERT_EQUAL(0u, ewallet::units_left(*Amount::from(5), *Amount::from(6), *Amount::from(1)));
+        CPPUNIT_ASSERT_EQUAL(3u, ewallet::units_left(*Amount::from(3999), Amount(), *Amount::from(1000)));
+        CPPUNIT_ASSERT_EQUAL(1u << 20, ewallet::units_left(*Amount::from(limits::max_amount), Amount(), *Amount::from(1)));
+    }
+
+    void midnight_leaves_room_again_and_what_lies_unused_is_not_added_to() {
+        // 40 of 100 were spent; the day after there may be 100 beyond them.
+        assert_grant(grant({1000, 40, 100, 100}, {100, 100, 100}, 2, false), 140, 140, 40, 0);
+        assert_grant(grant({1000, 0, 100, 100}, {100, 100, 100}, 2, false), 100, 100, 0, 0);
+        assert_grant(grant({1000, 100, 100, 100}, {100, 100, 100}, 2, false), 200, 200, 100, 0);
+    }
+
+    void a_moved_coin_is_shown_as_far_as_the_sites_own_limit_goes() {
+        assert_grant(grant({1000, 10, 100, 0}, {50, 50, 0}, 2, false), 60, 100, 0, 50);
+        assert_grant(grant({1000, 10, 100, 0}, {100, 100, 0}, 2, false), 100, 100, 0, 90);
+        assert_grant(grant({1000, 10, 100, 0}, {100, 100, 20}, 2, false), 110, 110, 10, 90);
+        assert_grant(grant({1000, 10, 100, 0}, {50, 0, 100}, 2, false), 10, 100, 0, 0);
+        // What it was shown before is nothing new to it.
+        assert_grant(grant({1000, 10, 100, 80}, {100, 10, 0}, 2, false), 90, 100, 0, 10);
+    }
+
+    void a_confirmed_page_goes_beyond_by_exactly_that_page() {
+        assert_grant(grant({1000, 100, 100, 100}, {100, 0, 0}, 7, true), 107, 107, 7, 0);
+        assert_grant(grant({1000, 0, 0, 0}, {5, 5, 5}, 7, true), 7, 7, 7, 0);
+        assert_grant(grant({1000, 10, 100, 0}, {50, 0, 100}, 7, true), 17, 100, 0, 7);
+        assert_grant(grant({1000, 10, 100, 0}, {50, 50, 0}, 7, true), 60, 100, 0, 50);
+        assert_grant(grant({1000, 995, 995, 995}, {100, 0, 0}, 7, true), 1000, 1000, 5, 0);
+        // With room in the limits there is no need to.
+        assert_grant(grant({1000, 0, 0, 0}, {100, 100, 100}, 7, true), 100, 100, 100, 0);
+    }
+
+    void no_lie_about_what_is_spent_raises_more_than_the_limits() {
+        std::mt19937 r(7);
+        const auto pick = [&](std::uint32_t most) { return std::uniform_int_distribution<std::uint32_t>(0, most)(r); };
+        for (int round = 0; round < 300; ++round) {
+            constexpr std::uint32_t n = 5000, limit = 100;
+            std::uint32_t granted = 0, raised_today = 0, here[3] = {}, shown[3] = {}, beyond = 0, first = 0;
+            for (int step = 0; step < 60; ++step) {
+                const auto v = pick(2), need = 1 + pick(9);
+                const bool confirmed = pick(9) == 0;
+                if (pick(29) == 0) {
+                    raised_today = beyond = 0;
+                    std::fill(std::begin(here), std::end(here), 0);
+                    first = granted;
+                }
+                const Allowance left{limit, limit - std::min(limit, here[v]), limit - std::min(limit, raised_today)};
+                const auto g = grant({n, pick(shown[v]), granted, shown[v]}, left, need, confirmed);
+                CPPUNIT_ASSERT(g.granted >= granted && g.granted <= n && g.shown >= shown[v] && g.shown <= g.granted);
+                CPPUNIT_ASSERT_EQUAL(g.granted - granted, g.raised);
+                if (confirmed) beyond += need;
+                granted = g.granted;
+                shown[v] = g.shown;
+                raised_today += g.raised;
+                here[v] += g.raised + g.moved;
+                CPPUNIT_ASSERT(granted - first <= limit + beyond);
+            }
+        }
+    }
+
+    void a_site_gets_the_wallet_by_a_code() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        const auto r = a.take(m.browser);
+        CPPUNIT_ASSERT_EQUAL(std::string("no-store"), header(r, "Cache-Control"));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{50000}, amount_of(r, "per_page"));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{1000000}, amount_of(r, "per_day"));
+        CPPUNIT_ASSERT_EQUAL(static_cast<std::uint64_t>(start_of_time + 30 * day), amount_of(r, "until"));
+        CPPUNIT_ASSERT_EQUAL(std::string("uusd"), member(r, "currency"));
+        assert_has(r, "\"automatic\":true");
+        CPPUNIT_ASSERT_EQUAL(1000u, Site::coin_number(r, "granted"));
+        CPPUNIT_ASSERT_EQUAL(0u, Site::coin_number(r, "spent"));
+        CPPUNIT_ASSERT(!parsed(r).root().object("coin")->string("holder"));
+        assert_ok(w.acquire(a.shop, a.coin(r), 20));
+        // She sees where it is.
+        assert_has(m.browser.get("/account"), "https://a.example");
+        assert_has(m.browser.get("/coins"), "kept by https://a.example; may still spend up to");
+        w.assert_sound();
+    }
+
+    void a_second_coin_gives_no_second_allowance() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        m.buy();
+        m.buy();
+        a.take(m.browser, {{"per_day", "0.60"}});
+        CPPUNIT_ASSERT_EQUAL(600u, a.shown);
+        // Spent to the last; the other site gets nothing of the other coin but the page she confirms.
+        const auto r = a.refresh(600);
+        assert_problem(409, "day-limit", r);
+        CPPUNIT_ASSERT_EQUAL(200, b.click(m.browser).status);
+        assert_has(b.click(m.browser), "used up");
+        assert_ok(b.take(m.browser, {{"per_day", "0.60"}}));
+        CPPUNIT_ASSERT_EQUAL(Int{620}, w.count("SELECT SUM(granted) FROM web_coins"));
+        assert_problem(409, "day-limit", b.refresh(b.shown));
+        CPPUNIT_ASSERT_EQUAL(Int{620000}, w.count("SELECT SUM(raised) FROM ewallet_raised"));
+    }
+
+    void three_sites_together_get_a_days_limit() {
+        World w;
+        Site sites[3] = {{w, "https://a.example"}, {w, "https://b.example"}, {w, "https://c.example"}};
+        Member m(w);
+        for (int i = 0; i < 4; ++i) m.buy();
+        sites[0].take(m.browser, {{"per_day", "0.30"}});
+        for (int call = 0; call < 100; ++call) {
+            auto& s = sites[call % 3];
+            const auto r = s.click(m.browser);
+            if (r.status == 303) {
+                const auto t = s.token(s.code_of(r));
+                if (t.status == 200) s.keep(t);
+            }
+            if (!s.grant.empty()) (void)s.refresh(s.shown);
+        }
+        CPPUNIT_ASSERT_EQUAL(Int{300}, w.count("SELECT SUM(granted) FROM web_coins"));
+        CPPUNIT_ASSERT_EQUAL(Int{300000}, w.count("SELECT SUM(raised) FROM ewallet_raised"));
+    }
+
+    void a_days_limit_is_there_again_at_midnight() {
+        World w;
+        w.clock.time = start_of_time - start_of_time % day + day - 60;
+        Site a(w, "https://a.example");
+        Member m(w);
+        m.buy();
+        a.take(m.browser, {{"per_day", "0.30"}});
+        assert_problem(409, "day-limit", a.refresh(300));
+        w.clock.time += 59;
+        assert_problem(409, "day-limit", a.refresh(300));
+        w.clock.time += 1;
+        const auto r = a.refresh(300);
+        assert_ok(r);
+        CPPUNIT_ASSERT_EQUAL(600u, Site::coin_number(r, "granted"));
+        assert_problem(409, "day-limit", a.refresh(600));
+    }
+
+    void codes_are_good_once() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        const auto code = a.code_of(a.confirm(m.browser));
+        const auto first = a.token(code);
+        assert_ok(first);
+        a.keep(first);
+        assert_ok(a.refresh(0));
+        assert_problem(400, "invalid-grant", a.token(code));
+        // And what it was exchanged for is over: one of both has stolen it.
+        assert_problem(410, "grant-ended", a.refresh(0));
+        // A signed request is taken once.
+        const auto body = w.signed_request(a.shop, "ewallet/leave", json::Object().set("grant", a.grant));
+        assert_ok(w.call("POST /api/v1/ewallet/leave", body));
+        assert_problem(403, "request-replayed", w.call("POST /api/v1/ewallet/leave", body));
+    }
+
+    void codes_are_bound_to_site_verifier_and_minute() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        assert_problem(400, "invalid-grant", a.token(a.code_of(a.confirm(m.browser)), b.verifier));
+        assert_problem(400, "invalid-grant", a.token(a.code_of(a.confirm(m.browser)), ""));
+        assert_problem(400, "invalid-grant", b.token(a.code_of(a.confirm(m.browser)), a.verifier));
+        const auto code = a.code_of(a.confirm(m.browser));
+        assert_problem(400, "invalid-grant", b.token(code, a.verifier));
+        assert_problem(400, "invalid-grant", a.token(code));  // it was somebody else's for a moment
+        const auto late = a.code_of(a.confirm(m.browser));
+        w.clock.time += ewallet::code_life_s + 1;
+        assert_problem(400, "invalid-grant", a.token(late));
+        assert_problem(400, "invalid-grant", a.token("x"));
+        assert_problem(400, "malformed-request",
+                       a.call("token", json::Object().set("code", "x").set("redirect_uri", "https://a.example/").set("code_verifier", a.verifier)));
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_grants"));
+    }
+
+    void redirects_go_to_the_sites_own_address_only() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        const auto refused = [&](const std::string& name, const std::string& value) {
+            auto q = a.query();
+            q[name] = value;
+            for (const auto& r : {m.browser.get("/authorize", q), m.browser.get("/authorize", q, Site::clicked()), Browser(w).get("/authorize", q)}) {
+                CPPUNIT_ASSERT_EQUAL_MESSAGE(name + "=" + value, 400, r.status);
+                CPPUNIT_ASSERT_EQUAL(std::string(), header(r, "Location"));
+            }
+        };
+        for (const char* to : {"https://a.example/.well-known/netpay/wallet/callback/", "https://a.example:8443/.well-known/netpay/wallet/callback",
+                               "https://x@a.example/.well-known/netpay/wallet/callback", "HTTPS://a.example/.well-known/netpay/wallet/callback",
+                               "https://A.example/.well-known/netpay/wallet/callback", "http://a.example/.well-known/netpay/wallet/callback",
+                               "https://a.example/.well-known/netpay/wallet/callback?x", "https://a.example.evil.example/.well-known/netpay/wallet/callback",
+                               "https://a.example/", "//a.example/.well-known/netpay/wallet/callback", "javascript:alert(1)", "",
+                               "https://b.example/.well-known/netpay/wallet/callback"})
+            refused("redirect_uri", to);
+        for (const char* client : {"https://evil.example", "https://a.example/", "", "https://A.example", "https://b.example"})
+            refused("client_id", client);
+        for (const char* state : {"", "x", "'\"><script>", "AAAA"}) refused("state", state);
+        must(suspend_vendor(w.context, w.store(), "https://a.example"));
+        refused("scope", "server");
+    }
+
+    void faults_of_the_request_go_back_to_the_site() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        const std::pair<std::string, std::string> faults[] = {{"response_type", "token"}, {"scope", "everything"}, {"code_challenge", "short"},
+                                                              {"code_challenge_method", "plain"}, {"amount", "-1"}, {"amount", "0"}, {"amount", "0.02"},
+                                                              {"currency", "ueur"}, {"currency", ""}};
+        for (const auto& [name, value] : faults) {
+            auto q = a.query();
+            q[name] = value;
+            const auto r = m.browser.get("/authorize", q);
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(name, 303, r.status);
+            const auto to = header(r, "Location");
+            CPPUNIT_ASSERT_MESSAGE(to, to.starts_with(a.shop.origin + callback + "?error=") && to.find("code=") == std::string::npos);
+            CPPUNIT_ASSERT(to.find("&state=" + a.state) != std::string::npos);
+        }
+        const auto no = a.confirm(m.browser, {{"decision", "no"}});
+        CPPUNIT_ASSERT(header(no, "Location").starts_with(a.shop.origin + callback + "?error=access_denied&"));
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_codes"));
+    }
+
+    void one_click_is_enough_at_the_next_site() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        CPPUNIT_ASSERT_EQUAL(200, a.click(m.browser).status);
+        a.take(m.browser);
+        const auto r = b.token(b.code_of(b.click(m.browser)));
+        assert_ok(r);
+        CPPUNIT_ASSERT_EQUAL(1000u, Site::coin_number(r, "granted"));
+        // A dearer page, a site where she set less, a time that is over: she is asked.
+        CPPUNIT_ASSERT_EQUAL(200, b.click(m.browser, 50001).status);
+        w.clock.time += 31 * day;
+        CPPUNIT_ASSERT_EQUAL(303, b.click(m.browser).status);  // to sign in again
+        CPPUNIT_ASSERT(header(b.click(m.browser), "Location").starts_with("/sign-in?next="));
+        m.browser.sign_in(m.passphrase);
+        CPPUNIT_ASSERT_EQUAL(200, b.click(m.browser).status);
+        a.take(m.browser, {{"everywhere", ""}});
+        CPPUNIT_ASSERT_EQUAL(200, b.click(m.browser).status);
+    }
+
+    void nothing_but_a_click_gets_a_code_unasked() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        a.take(m.browser);
+        const auto asked = [&](Browser::Headers h) {
+            CPPUNIT_ASSERT_EQUAL(200, m.browser.get("/authorize", a.query(), std::move(h)).status);
+        };
+        asked({});
+        for (const auto& [name, value] : Browser::Headers{{"sec-fetch-mode", "no-cors"}, {"sec-fetch-dest", "iframe"}, {"sec-fetch-user", ""},
+                                                          {"sec-purpose", "prefetch;prerender"}, {"purpose", "prefetch"}, {"x-moz", "prefetch"}}) {
+            auto h = Site::clicked();
+            h[name] = value;
+            asked(h);
+        }
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_codes"));
+        // Nobody's click but a member's; and it is not shown in a frame.
+        CPPUNIT_ASSERT(header(a.click(*std::make_unique<Browser>(w)), "Location").starts_with("/sign-in?next=%2Fauthorize%3F"));
+        CPPUNIT_ASSERT_EQUAL(std::string("DENY"), header(m.browser.get("/authorize", a.query()), "X-Frame-Options"));
+        CPPUNIT_ASSERT_EQUAL(303, a.click(m.browser).status);
+    }
+
+    void the_wallet_moves_and_the_first_site_loses_it() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        const auto at_a = a.take(m.browser);
+        assert_ok(w.acquire(a.shop, a.coin(at_a), 20));
+        const auto at_b = b.take(m.browser);
+        CPPUNIT_ASSERT_EQUAL(std::string("https://a.example"), Site::coin_text(at_b, "holder"));
+        CPPUNIT_ASSERT_EQUAL(1u, Site::coin_number(at_b, "held"));
+        CPPUNIT_ASSERT_EQUAL(Site::coin_text(at_a, "touchstone"), Site::coin_text(at_b, "touchstone"));
+        assert_problem(410, "grant-ended", a.refresh(20));
+        // §7: the coin goes from site to site, and is sold on there.
+        const auto c = b.coin(at_b);
+        assert_ok(w.transfer(b.shop, c, {w.hand_over(a.shop, b.shop.origin, c, 1, 60)}));
+        const auto again = b.refresh(60);
+        assert_ok(again);
+        CPPUNIT_ASSERT_EQUAL(std::string(), Site::coin_text(again, "holder"));
+        CPPUNIT_ASSERT_EQUAL(60u, Site::coin_number(again, "spent"));
+        w.assert_sound();
+    }
+
+    void a_sites_own_limit_holds_by_hashing() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        assert_ok(w.acquire(a.shop, a.coin(a.take(m.browser)), 20));
+        const auto r = b.take(m.browser, {{"everywhere", ""}, {"per_day", "0.10"}});
+        // The coin lies at A with all of a day's limit: of it B is shown ten cents.
+        CPPUNIT_ASSERT_EQUAL(100u, Site::coin_number(r, "granted"));
+        CPPUNIT_ASSERT_EQUAL(Int{1000}, w.count("SELECT SUM(granted) FROM web_coins"));
+        assert_problem(409, "day-limit", b.refresh(100));
+        // A fresh coin is taken rather than one whose holder may have sold more than that.
+        m.buy();
+        const auto fresh = b.take(m.browser, {{"everywhere", ""}, {"per_day", "0.10"}});
+        CPPUNIT_ASSERT(Site::coin_text(fresh, "holder").empty());
+        CPPUNIT_ASSERT_EQUAL(20u, Site::coin_number(fresh, "granted"));  // the page that she confirmed
+    }
+
+    void what_an_earlier_holder_had_spent_is_not_counted() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        assert_ok(w.acquire(a.shop, a.coin(a.take(m.browser)), 20));
+        const auto c = b.coin(b.take(m.browser));
+        CPPUNIT_ASSERT_EQUAL(Int{1000000}, w.count("SELECT SUM(moved) FROM ewallet_raised"));
+        assert_ok(w.transfer(b.shop, c, {w.hand_over(a.shop, b.shop.origin, c, 1, 700)}));
+        assert_ok(b.refresh(700));
+        CPPUNIT_ASSERT_EQUAL(Int{300000}, w.count("SELECT SUM(moved) FROM ewallet_raised"));
+        assert_ok(b.refresh(700));
+        CPPUNIT_ASSERT_EQUAL(Int{300000}, w.count("SELECT SUM(moved) FROM ewallet_raised"));
+    }
+
+    void coming_back_to_a_site_is_not_counted_twice() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        a.take(m.browser);
+        assert_ok(a.leave());
+        for (Site* s : {&a, &b, &a, &b, &a}) {
+            const auto r = s->take(m.browser);
+            CPPUNIT_ASSERT_EQUAL(1000u, Site::coin_number(r, "granted"));
+        }
+        CPPUNIT_ASSERT_EQUAL(Int{1000000}, w.count("SELECT SUM(raised) FROM ewallet_raised"));
+        CPPUNIT_ASSERT_EQUAL(Int{1000000}, w.count("SELECT SUM(moved) FROM ewallet_raised"));
+    }
+
+    void refreshing_raises_changes_coins_and_ends() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        const auto first = a.take(m.browser, {{"per_day", "2.00"}});
+        CPPUNIT_ASSERT_EQUAL(1000u, a.shown);
+        assert_problem(409, "insufficient", a.refresh(990));
+        m.buy();
+        const auto next = a.refresh(990);
+        assert_ok(next);
+        CPPUNIT_ASSERT(!parsed(next).root().string("grant"));
+        CPPUNIT_ASSERT(Site::coin_text(next, "touchstone") != Site::coin_text(first, "touchstone"));
+        CPPUNIT_ASSERT_EQUAL(0u, Site::coin_number(next, "spent"));
+        // Not from another site's e-wallet: that takes a click of hers.
+        assert_ok(b.take(m.browser, {{"per_day", "2.00"}}));
+        assert_problem(410, "grant-ended", a.refresh(10));
+        // Nonsense and other sites' grants.
+        assert_problem(400, "malformed-request", b.refresh(1u << 21));
+        assert_problem(400, "malformed-request", b.call("refresh", json::Object().set("grant", b.grant).set("spent", std::uint64_t{0})));
+        std::swap(a.grant, b.grant);
+        assert_problem(410, "grant-ended", a.refresh(10));
+        std::swap(a.grant, b.grant);
+        w.clock.time += 30 * day;
+        assert_problem(410, "grant-ended", b.refresh(10));
+    }
+
+    void leaving_returning_exporting_and_signing_out_end_it() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        a.take(m.browser);
+        assert_ok(b.call("leave", json::Object().set("grant", a.grant)));  // not its own
+        assert_ok(a.refresh(0));
+        assert_ok(a.leave());
+        assert_ok(a.leave());
+        assert_problem(410, "grant-ended", a.refresh(0));
+
+        a.take(m.browser);
+        const auto coin = between(m.browser.get("/coins").body, "name=\"coin\" value=\"", "\"");
+        assert_has(m.browser.get("/coins"), "aria-label=\"Give back coin ");
+        assert_ok(m.browser.post("/coins/return", {{"csrf", m.browser.csrf("/coins")}, {"coin", coin}}));
+        assert_problem(410, "grant-ended", a.refresh(0));
+
+        a.take(m.browser);
+        const auto kept = between(m.browser.get("/coins").body, "name=\"coin.", "\"");
+        assert_ok(m.take_out(kept));
+        assert_problem(410, "grant-ended", a.refresh(0));
+
+        a.take(m.browser);
+        const auto code = a.code_of(a.click(m.browser));
+        CPPUNIT_ASSERT_EQUAL(303, m.browser.post("/sign-out", {{"csrf", m.browser.csrf("/account")}, {"all", "1"}}).status);
+        assert_problem(410, "grant-ended", a.refresh(0));
+        assert_problem(400, "invalid-grant", a.token(code));
+        w.assert_sound();
+    }
+
+    void a_suspended_site_gets_nothing() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        a.take(m.browser);
+        const auto code = a.code_of(a.click(m.browser));
+        must(suspend_vendor(w.context, w.store(), "https://a.example"));
+        assert_problem(410, "grant-ended", a.refresh(0));
+        assert_problem(403, "suspended-vendor", a.token(code));
+        assert_ok(a.leave());
+        a.shop.key = new_key();
+        assert_problem(403, "request-forged", a.leave());
+    }
+
+    void a_coin_is_bought_if_none_has_enough() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w, 500000);
+        assert_has(m.browser.get("/authorize", a.query()), "That is too little for this page.");  // $1 is the next
+        CPPUNIT_ASSERT_EQUAL(409, a.confirm(m.browser).status);
+        const auto page = m.browser.get("/authorize", a.query(5000));
+        assert_has(page, "1 ¢ of your balance goes into the e-wallet");
+        const auto r = a.token(a.code_of(a.confirm(m.browser, {}, 5000)));
+        assert_ok(r);
+        CPPUNIT_ASSERT_EQUAL(10u, Site::coin_number(r, "granted"));
+        assert_has(m.browser.get("/account"), "49 ¢");
+        a.keep(r);
+        assert_problem(409, "insufficient", a.refresh(10, 5000));
+        // A form that is sent twice buys one coin.
+        for (int i = 0; i < 2; ++i) CPPUNIT_ASSERT_EQUAL(303, a.confirm(m.browser, {{"once", "1"}}, 5000).status);
+        CPPUNIT_ASSERT_EQUAL(Int{2}, w.count("SELECT COUNT(*) FROM coins"));
+        w.assert_sound();
+    }
+
+    void limits_are_read_strictly_and_can_be_revoked() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        const std::pair<std::string, std::string> wrong[] = {{"per_page", "x"}, {"per_day", "-1"}, {"days", "366"}, {"days", "0"}, {"days", ""}};
+        for (const auto& [name, value] : wrong) CPPUNIT_ASSERT_EQUAL_MESSAGE(name, 422, a.confirm(m.browser, {{name, value}}).status);
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_limits"));
+        a.take(m.browser, {{"everywhere", ""}, {"per_day", "0.25"}, {"automatic", ""}});
+        const auto page = m.browser.get("/limits");
+        assert_has(page, "<h2>https://a.example</h2>");
+        assert_has(page, "<h2>All sites together</h2>");
+        const auto csrf = m.browser.csrf("/limits");
+        const auto set = [&](std::map<std::string, std::string> f) {
+            f["csrf"] = csrf;
+            f["currency"] = "uusd";
+            return m.browser.post("/limits", f).status;
+        };
+        CPPUNIT_ASSERT_EQUAL(303, set({{"site", "https://a.example"}, {"do", "save"}, {"per_page", "0.01"}, {"per_day", "0.30"}, {"days", "5"}}));
+        CPPUNIT_ASSERT_EQUAL(422, set({{"site", "https://b.example"}, {"do", "save"}, {"per_page", "0.01"}, {"per_day", "0.30"}, {"days", "5"}}));
+        CPPUNIT_ASSERT_EQUAL(422, set({{"site", "*"}, {"do", "save"}, {"per_page", "much"}, {"per_day", "0.30"}, {"days", "5"}}));
+        const auto r = a.refresh(200);
+        assert_ok(r);
+        assert_problem(409, "day-limit", a.refresh(240));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{10000}, amount_of(r, "per_page"));
+        assert_has(r, "\"automatic\":false");
+        CPPUNIT_ASSERT_EQUAL(250u, Site::coin_number(r, "granted"));  // of all sites together she allowed 0.25
+        CPPUNIT_ASSERT_EQUAL(303, set({{"site", "https://a.example"}, {"do", "revoke"}}));
+        assert_problem(410, "grant-ended", a.refresh(240));
+        CPPUNIT_ASSERT(!has(m.browser.get("/limits"), "<h2>https://a.example</h2>"));
+    }
+
+    void the_way_on_is_kept_through_sign_up_and_money() {
+        World w;
+        Site a(w, "https://a.example");
+        Browser b(w);
+        const auto to = header(b.get("/authorize", a.query()), "Location");
+        CPPUNIT_ASSERT_EQUAL("/sign-in?next=" + form::encode(a.address()), to);
+        const std::string own = "form-action 'self' https://a.example;", none = "form-action 'self';";
+        const auto allows = [&](const Response& r, const std::string& what) {
+            const auto policy = header(r, "Content-Security-Policy");
+            CPPUNIT_ASSERT_MESSAGE(policy, policy.find(what) != std::string::npos);
+        };
+        allows(b.get("/sign-in", {{"next", a.address()}}), own);
+        assert_has(b.get("/sign-in", {{"next", a.address()}}), "/sign-up?next=" + form::encode(a.address()));
+        const auto r = b.post("/sign-up", {{"csrf", b.csrf("/sign-up")}, {"next", a.address()}});
+        assert_has(r, "href=\"/topup?next=" + form::encode(a.address()) + "\"");
+        const auto topup = b.get("/topup", {{"next", a.address()}});
+        allows(topup, own);
+        assert_has(topup, "name=\"next\" value=\"/authorize?amount=20000&amp;");
+        const auto paid = b.post("/topup", {{"csrf", b.csrf("/topup")}, {"provider", "voucher"}, {"voucher", w.voucher(5000000)}, {"next", a.address()}});
+        CPPUNIT_ASSERT_EQUAL(303, paid.status);
+        CPPUNIT_ASSERT_EQUAL(a.address(), header(paid, "Location"));
+        allows(b.get("/authorize", a.query()), own);
+
+        // Strangers' addresses are left out.
+        for (const char* next : {"//evil.example/", "https://evil.example/", "/\\evil.example", "/authorize?client_id=https%3A%2F%2Fevil.example"})
+            allows(b.get("/topup", {{"next", next}}), none);
+        assert_has(b.get("/topup", {{"client", "https://a.example"}, {"target", "/x?y=1"}}), "href=\"https://a.example/x?y=1\">Back to https://a.example<");
+        CPPUNIT_ASSERT(!has(b.get("/topup", {{"client", "https://evil.example"}, {"target", "/"}}), "evil"));
+        assert_has(b.get("/topup", {{"client", "https://a.example"}, {"target", "//evil.example"}}), "href=\"https://a.example/\"");
+    }
+
+    void foreign_forms_decide_nothing() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        m.browser.origin = "https://a.example";
+        CPPUNIT_ASSERT_EQUAL(403, a.confirm(m.browser).status);
+        m.browser.origin = "null";
+        CPPUNIT_ASSERT_EQUAL(403, a.confirm(m.browser).status);
+        m.browser.origin = issuer;
+        CPPUNIT_ASSERT_EQUAL(403, a.confirm(m.browser, {{"csrf", "x"}}).status);
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_codes"));
+        // A session that was known before is not the one that goes on.
+        const auto before = m.browser.session();
+        CPPUNIT_ASSERT_EQUAL(303, a.confirm(m.browser).status);
+        CPPUNIT_ASSERT(before != m.browser.session());
+    }
+
+    void no_secret_is_in_the_store_or_the_log() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        const auto code = a.code_of(a.confirm(m.browser));
+        const auto r = a.token(code);
+        a.keep(r);
+        for (const auto& secret : {code, a.grant, a.verifier, Site::coin_text(r, "payword")})
+            for (const char* name : {"broker.db", "broker.db-wal", "log"}) {
+                std::ifstream in(*w.dir() / name, std::ios::binary);
+                const std::string text{std::istreambuf_iterator<char>(in), {}};
+                CPPUNIT_ASSERT_MESSAGE(name, text.find(secret) == std::string::npos);
+            }
+    }
+
+    void what_is_over_is_forgotten() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        a.take(m.browser);
+        (void)a.code_of(a.click(m.browser));
+        assert_ok(a.leave());
+        w.pass(2 * day);
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_codes"));
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_raised"));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, w.count("SELECT COUNT(*) FROM ewallet_grants"));
+        w.clock.time += 40 * day;
+        tick(w.context, w.store());
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_grants"));
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_limits"));
+    }
+};
+
+CPPUNIT_TEST_SUITE_REGISTRATION(BrokerEwalletTest);
+
+}  // namespace
+}  // namespace netpay::broker::test
