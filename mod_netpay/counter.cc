@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "core/json.h"
+#include "mod_netpay/ewallet/wallets.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/vendor.h"
 
@@ -72,7 +73,8 @@ public:
                 c->put(coin, state, version);
             });
         }
-        desk_.emplace(Desk{*till_, *keeper_, cache_.get(), counters(), &log_});
+        open_wallets(v);
+        desk_.emplace(Desk{*till_, *keeper_, cache_.get(), counters(), &log_, wallets_.get()});
         if (!start()) return {Code::limit, "the housekeeping thread cannot be started"};
         return true;
     }
@@ -90,11 +92,26 @@ public:
         till_->observe({});
         cache_.reset();
         desk_.reset();
+        wallets_.reset();
         keeper_.reset();
         till_.reset();
     }
 
 private:
+    // Without them browsers are not offered any; whoever brings her own pays as always.
+    void open_wallets(const Vendor& v) {
+        ewallet::Options o;
+        o.origin = v.origin;
+        o.issuers = v.issuers;
+        for (const auto& key : v.wallet_keys) o.keys.push_back(key.clone());
+        o.directory = v.till.directory;
+        o.counters = counters();
+        auto opened = ewallet::Wallets::open(std::move(o), *till_, *keeper_,
+                                             {*clock_, *transport_, log_, custody::system_random(), custody::system_disk()});
+        if (opened) wallets_ = std::move(*opened);
+        else log_.write(custody::Log::Level::error, v.origin + " serves no e-wallets: " + opened.error().detail);
+    }
+
     bool start() {
         // Signals are for httpd's own threads.
         sigset_t all, before;
@@ -117,6 +134,7 @@ private:
             urgent_.store(false);  // what comes from here on is for the next round
             const std::uint32_t next = guarded(nullptr, 10u, [&] {
                 const std::uint32_t seconds = keeper_->housekeeping();
+                if (wallets_) wallets_->sweep(clock_->now());
                 add_cache_counters();
                 add_custody_counters();
                 return seconds;
@@ -163,6 +181,7 @@ private:
     std::unique_ptr<custody::Clock> clock_;
     std::unique_ptr<custody::Transport> transport_, peers_;
     std::unique_ptr<custody::Keeper> keeper_;
+    std::unique_ptr<ewallet::Wallets> wallets_;
     std::unique_ptr<cache::Cache> cache_;
     std::optional<Desk> desk_;
     pthread_t thread_{};

@@ -50,6 +50,8 @@ constexpr std::array<TickName, ticks> tick_names = {{
     {"netpay_handovers_total", "result=\"unavailable\"", ""},
     {"netpay_report_failures_total", "", "Reports of hand-overs that did not reach the broker; they are repeated."},
     {"netpay_dropped_total", "", "Coins taken over that the broker gave to another: what was sold of them is disputed."},
+    {"netpay_wallet_pages_total", "wallet=\"server\"", "Pages paid by the e-wallets of readers in browsers."},
+    {"netpay_wallet_pages_total", "wallet=\"cookie\"", ""},
     {"netpay_till_failures_total", "", "Times the till could not answer or settle."},
     {"netpay_internal_errors_total", "", "Exceptions stopped at the gate's guard."},
 }};

@@ -24,6 +24,7 @@ enum class Tick {
     handover_given, handover_again, handover_elsewhere, handover_busy, handover_refused, handover_unknown,
     handover_unavailable,                                               // to another, or the broker
     report_failed, dropped,
+    wallet_server, wallet_cookie,                                       // pages paid by readers' e-wallets
     till_failure, exception,
     count_,
 };
@@ -40,7 +41,7 @@ inline constexpr std::array<std::uint32_t, 12> latency_ends_us = {5,    10,   20
 
 // Zeroed memory of this type is a valid start.
 struct Counters {
-    static constexpr std::uint64_t layout = 0x6e706179'00000002;  // changes with the layout, for a restart with a new module
+    static constexpr std::uint64_t layout = 0x6e706179'00000003;  // changes with the layout, for a restart with a new module
     static constexpr std::size_t stripes = 16;     // threads spread over them, so that they do not fight for one line
     static constexpr std::size_t currencies = 16;  // more than any server takes; what does not fit is not counted
 

@@ -13,6 +13,8 @@ const DecisionLabel& label(Decision d) {
         {"free", ""},
         {"dry-run", ""},
         {"released", "answer"},
+        {"ordered", ""},
+        {"given-back", ""},
         {problem::payment_required, ""},
         {problem::malformed_credential, ""},
         {problem::invalid_payload, ""},

@@ -13,6 +13,8 @@ enum class Decision {
     free,                  // the price is nothing
     dry_run,               // let in, would have been asked to pay
     released,              // reserved, but the answer was no 2xx: not charged
+    ordered,               // a reader's click: sent on, to be paid by her next request
+    given_back,            // a page bought by mistake; what it cost is the reader's again
     required,              // no credential
     malformed_credential,
     invalid_payload,

@@ -22,6 +22,7 @@ constexpr std::uint32_t most_grace_count = 1000000;              // ranges of a 
 constexpr std::uint32_t most_timeout_ms = 60000;                 // a page waits for it
 constexpr std::uint32_t most_unconfirmed = 1000000;              // no limit, as good as
 constexpr std::uint32_t least_slots = 64, most_slots = 4194304;  // 512 KiB … 32 GiB of mapped memory
+constexpr std::uint32_t most_give_back_s = 3600;                 // who has read for longer than that has read
 constexpr std::uint32_t standard_excerpt = 300;                  // a paragraph
 constexpr std::size_t least_secret_bytes = 16;                   // 128 bits, if they are random
 
@@ -132,7 +133,7 @@ const char* add_broker(cmd_parms* cmd, void*, int argc, char* const argv[]) {
     });
 }
 
-const char* read_challenge_secret(cmd_parms* cmd, const char* w, SecretSource& into) {
+const char* read_server_secret(cmd_parms* cmd, const char* w, SecretSource& into) {
     auto s = source(cmd, w, false, true);
     if (!s) return wrong(cmd, s.error().detail);
     if (s->kind == SecretSource::Kind::text) {
@@ -150,8 +151,15 @@ const char* read_challenge_secret(cmd_parms* cmd, const char* w, SecretSource& i
 
 const char* set_secret(cmd_parms* cmd, void*, const char* current, const char* previous) {
     return setting(cmd, [&](ServerConfig& c) -> const char* {
-        if (const char* e = read_challenge_secret(cmd, current, c.secret)) return e;
-        return previous ? read_challenge_secret(cmd, previous, c.older_secret) : nullptr;
+        if (const char* e = read_server_secret(cmd, current, c.secret)) return e;
+        return previous ? read_server_secret(cmd, previous, c.older_secret) : nullptr;
+    });
+}
+
+const char* set_wallet_secret(cmd_parms* cmd, void*, const char* current, const char* previous) {
+    return setting(cmd, [&](ServerConfig& c) -> const char* {
+        if (const char* e = read_server_secret(cmd, current, c.wallet_secret)) return e;
+        return previous ? read_server_secret(cmd, previous, c.older_wallet_secret) : nullptr;
     });
 }
 
@@ -239,6 +247,20 @@ const char* set_log(cmd_parms* cmd, void*, const char* w) {
         const auto directory = c.log.substr(0, c.log.rfind('/') + 1);
         if (*w != '|' && ::access(directory.c_str(), W_OK) != 0)
             return wrong(cmd, "there is no directory " + directory + " to write to: name a file in one that is there, or |program");
+        return nullptr;
+    });
+}
+
+const char* set_give_back(cmd_parms* cmd, void*, const char* seconds, const char* per_day) {
+    return setting(cmd, [&](ServerConfig& c) -> const char* {
+        GiveBack g;
+        const auto s = number(seconds, 0, most_give_back_s);
+        if (!s) return wrong(cmd, "seconds are needed, " + range(0, most_give_back_s));
+        const auto n = per_day ? number(per_day, 1, till::Till::most_given_back) : g.per_day;
+        if (!n) return wrong(cmd, "the second number is how many pages of a coin in a day, " + range(1, till::Till::most_given_back));
+        g.within_s = *s;
+        g.per_day = *n;
+        c.give_back = g;
         return nullptr;
     });
 }
@@ -377,6 +399,23 @@ const char* set_paywall(cmd_parms* cmd, void* d, const char* w) {
     });
 }
 
+const char* set_wallets(cmd_parms* cmd, void* d, int argc, char* const argv[]) {
+    return per_dir(d, [&](DirConfig& c) -> const char* {
+        WalletKinds kinds{false, false};
+        bool none = false;
+        for (int i = 0; i < argc; ++i) {
+            const std::string_view w = argv[i];
+            if (w != "server" && w != "cookie" && w != "none") return wrong(cmd, "'" + std::string(w) + "' is none of server, cookie, none");
+            bool& said = w == "server" ? kinds.server : w == "cookie" ? kinds.cookie : none;
+            if (said) return wrong(cmd, std::string(w) + " is named twice");
+            said = true;
+        }
+        if (argc < 1 || none == kinds.any()) return wrong(cmd, "write server, cookie or both, or none alone");
+        c.wallets = kinds;
+        return nullptr;
+    });
+}
+
 constexpr int here = RSRC_CONF;                  // server and virtual host
 constexpr int dirs = ACCESS_CONF | RSRC_CONF | OR_AUTHCFG;   // sections, and .htaccess under AllowOverride AuthConfig
 constexpr int guarded_dirs = ACCESS_CONF | RSRC_CONF;  // sections, but never .htaccess
@@ -397,6 +436,7 @@ const command_rec directive_table[] = {
     {"NetPayVendorCertificate", handler(set_certificate), nullptr, here, TAKE1, "file with the certificate the broker gave this vendor"},
     {"NetPayBroker", handler(add_broker), nullptr, here, TAKE_ARGV, "a broker whose coins are taken: ISSUER [keys=/path/jwks.json] [ca=/path.pem]; repeatable"},
     {"NetPayChallengeSecret", handler(set_secret), nullptr, here, TAKE12, "the secret of challenge ids, and the one before it: file:/path, exec:/program or the secret itself"},
+    {"NetPayWalletSecret", handler(set_wallet_secret), nullptr, here, TAKE12, "the secret that readers' e-wallets are sealed with, and the one before it: file:/path, exec:/program or the secret itself"},
     {"NetPayTill", handler(set_till), nullptr, here, TAKE_ARGV, "directory of the durable till: DIR [slots=N] [sync=interval|always]"},
     {"NetPayMemcached", handler(add_memcached), nullptr, here, TAKE_ARGV, "memcached servers: host[:port][*weight] or unix:/path[*weight]; repeatable"},
     {"NetPayMemcachedTimeout", handler(set_memcached_timeout), nullptr, here, TAKE1, "longest wait for memcached, in milliseconds"},
@@ -404,6 +444,7 @@ const command_rec directive_table[] = {
     {"NetPayBrokerTimeout", handler(set_broker_timeout), nullptr, here, TAKE2, "longest time to connect to a broker or another vendor, and for a whole call, in milliseconds"},
     {"NetPayUnconfirmed", handler(set_unconfirmed), nullptr, here, TAKE1, "pages sold of a coin taken over from another vendor before the broker confirms it; 0: none"},
     {"NetPayPrivatePeers", handler(set_private_peers), nullptr, here, FLAG, "on: other vendors may have addresses in private networks"},
+    {"NetPayGiveBack", handler(set_give_back), nullptr, here, TAKE12, "how long, in seconds, readers may give a page back that they opened by mistake; [pages of a coin in a day]"},
     {"NetPayLog", handler(set_log), nullptr, here, TAKE1, "payment log, one JSON object a line: a file, or |program"},
     {"NetPayPrice", handler(add_price), nullptr, dirs, TAKE_ARGV, "the price: AMOUNT CUR [methods=GET,POST] [type=text/html], or free; repeatable"},
     {"NetPayPriceExpr", handler(set_price_expr), nullptr, dirs, TAKE12, "the price as an expression giving an amount, an amount and a currency, or free; [CUR]"},
@@ -415,6 +456,7 @@ const command_rec directive_table[] = {
     {"NetPayTeaser", handler(set_teaser), nullptr, dirs, TAKE1, "what the paywall tells of the page: an expression giving a string"},
     {"NetPayTeaserFrom", handler(set_teaser_from), nullptr, dirs, TAKE12, "where title and teaser come from: none, file [CHARACTERS] or page"},
     {"NetPayPaywall", handler(set_paywall), nullptr, guarded_dirs, TAKE1, "file of the paywall page: HTML with placeholders"},
+    {"NetPayWallets", handler(set_wallets), nullptr, dirs, TAKE_ARGV, "the e-wallets that browsers are offered: server, cookie or both; or none"},
     {"NetPayCredentialHeader", handler(set_header), nullptr, dirs, TAKE1, "the field the credential comes in: Authorization or Payment-Authorization"},
     {"NetPayRequireTLS", handler(set_require_tls), nullptr, guarded_dirs, FLAG, "whether payments are refused over plain HTTP from other machines"},
     {"NetPayDryRun", handler(set_dry_run), nullptr, guarded_dirs, FLAG, "on: nobody pays, everyone is let in, and the log says what would have been charged"},
@@ -435,6 +477,9 @@ void* merge_server_config(apr_pool_t* pool, void* base, void* add) {
     const bool own_secret = a.secret.kind != SecretSource::Kind::none;
     c->secret = (own_secret ? a : b).secret.clone();
     c->older_secret = (own_secret ? a : b).older_secret.clone();
+    const bool own_wallet_secret = a.wallet_secret.kind != SecretSource::Kind::none;
+    c->wallet_secret = (own_wallet_secret ? a : b).wallet_secret.clone();
+    c->older_wallet_secret = (own_wallet_secret ? a : b).older_wallet_secret.clone();
     const bool own_till = !a.till_directory.empty();
     c->till_directory = pick(a.till_directory, b.till_directory, own_till);
     c->till_slots = pick(a.till_slots, b.till_slots, own_till);
@@ -446,6 +491,7 @@ void* merge_server_config(apr_pool_t* pool, void* base, void* add) {
     c->call_timeout_ms = pick(a.call_timeout_ms, b.call_timeout_ms, a.call_timeout_ms.has_value());
     c->unconfirmed_pages = pick(a.unconfirmed_pages, b.unconfirmed_pages, a.unconfirmed_pages.has_value());
     c->private_peers = pick(a.private_peers, b.private_peers, a.private_peers.has_value());
+    c->give_back = pick(a.give_back, b.give_back, a.give_back.has_value());
     c->log = pick(a.log, b.log, !a.log.empty());
     c->first_place = pick(a.first_place, b.first_place, a.first_place.file != nullptr);
     return c;
@@ -476,6 +522,7 @@ void* merge_dir_config(apr_pool_t* pool, void* base, void* add) {
     c->teaser_from = pick(a.teaser_from, b.teaser_from, a.teaser_from.has_value());
     c->teaser_characters = pick(a.teaser_characters, b.teaser_characters, a.teaser_from.has_value());
     c->paywall = pick(a.paywall, b.paywall, a.paywall != nullptr);
+    c->wallets = pick(a.wallets, b.wallets, a.wallets.has_value());
     return c;
 }
 

@@ -31,6 +31,12 @@ struct BrokerLine {
     std::string issuer, keys, ca;
 };
 
+// Pages bought by mistake: for how long after they were paid (0: never), and
+// how many of a coin in a day, their readers may give them back.
+struct GiveBack {
+    std::uint32_t within_s = 0, per_day = 3;
+};
+
 // Server and virtual host scope. A virtual host has what it does not set
 // itself from the main server.
 struct ServerConfig {
@@ -40,6 +46,7 @@ struct ServerConfig {
     std::string certificate;
     std::vector<BrokerLine> brokers;
     SecretSource secret, older_secret;
+    SecretSource wallet_secret, older_wallet_secret;
     std::string till_directory;
     std::uint32_t till_slots = 0;
     till::Sync sync = till::Sync::interval;
@@ -49,6 +56,7 @@ struct ServerConfig {
     std::optional<std::uint32_t> connect_timeout_ms, call_timeout_ms;
     std::optional<std::uint32_t> unconfirmed_pages;
     std::optional<bool> private_peers;
+    std::optional<GiveBack> give_back;
     std::string log;
     Place first_place;     // of the first directive here
 
@@ -58,6 +66,13 @@ struct ServerConfig {
 
 // Where a page's title and teaser come from, beside NetPayTitle and NetPayTeaser.
 enum class TeaserFrom { none, file, page };
+
+// The e-wallets that browsers are offered in a place: kept here for the reader,
+// or by her browser in a cookie.
+struct WalletKinds {
+    bool server = true, cookie = false;
+    bool any() const { return server || cookie; }
+};
 
 // Directory, location, files and <If> scope. httpd merges these for every
 // request: nothing in it costs to copy or to destroy, and what it points to
@@ -76,6 +91,7 @@ struct DirConfig {
     std::optional<TeaserFrom> teaser_from;
     std::uint32_t teaser_characters = 0;  // of TeaserFrom::file
     const Template* paywall = nullptr;
+    std::optional<WalletKinds> wallets;
 };
 
 extern const command_rec directive_table[];

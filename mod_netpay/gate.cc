@@ -9,21 +9,24 @@
 #include "mod_netpay/accept.h"
 #include "mod_netpay/directives.h"
 #include "mod_netpay/metrics.h"
+#include "mod_netpay/order.h"
 #include "mod_netpay/payment_log.h"
 #include "mod_netpay/paylog.h"
 #include "mod_netpay/paywall.h"
 #include "mod_netpay/purchase.h"
-#include "mod_netpay/reader.h"
 #include "mod_netpay/settle.h"
 #include "mod_netpay/startup.h"
 #include "mod_netpay/teaser.h"
 #include "mod_netpay/text.h"
+#include "mod_netpay/wallet_pages.h"
 
 namespace netpay::glue {
 namespace {
 
 constexpr const char* lookup_note = "netpay-lookup";
 constexpr std::uint32_t price_retry_s = 60;  // an operator has to mend it
+constexpr std::uint32_t reader_replays = 10000;  // reloads, and the ranges of a film: a browser's ticket never left the server, so no stranger has it
+constexpr int most_tries = 4;                 // of one request with an e-wallet's tickets; more tabs than that at once are told to try again
 constexpr std::size_t short_coin = 8;        // enough to tell coins apart in a log, too little to follow one across vendors' logs
 
 const std::vector<std::string_view> standard_intents = {intent_session, intent_charge};
@@ -106,20 +109,20 @@ void fill_charge(request_rec* r, Passage& p, const PaymentPayload& payload, cons
     c.rules.max_hop = d.max_hop.value_or(limits::default_max_hop);
     c.rules.grace_s = d.grace_s.value_or(limits::default_grace_s);
     c.rules.grace_count = d.grace_count.value_or(limits::default_grace_count);
+    if (!p.wallet.empty()) c.rules.grace_count = std::max(c.rules.grace_count, reader_replays);
     c.payment.index = payload.index;
     c.payment.word = payload.payword;
-    const std::string_view host = top->hostname ? top->hostname : "";
-    c.payment.resource = first16(sha256({ask.method, " ", host, ask.target}));
+    c.payment.resource = resource_of(r, ask);
     c.payment.is_get = is_get(top);
     c.payment.now = apr_time_sec(apr_time_now());
 }
 
-// A credential of the right form, for a challenge of this resource: to the till.
-int present(request_rec* r, Passage& p, const Credential& credential, const Ask& ask) {
-    p.coin = credential.payload.coin;
-    fill_charge(r, p, credential.payload, ask);
-    auto bought = purchase(p.vendor->counter->desk(), credential.payload, p.charge);
-    if (auto* refusal = std::get_if<Refusal>(&bought)) return refuse_request(r, p, std::move(*refusal));
+// A payment for this resource: to the till. Nothing: r is let in.
+std::optional<Refusal> present(request_rec* r, Passage& p, const PaymentPayload& payload, const Ask& ask) {
+    p.coin = payload.coin;
+    fill_charge(r, p, payload, ask);
+    auto bought = purchase(p.vendor->counter->desk(), payload, p.charge);
+    if (auto* refusal = std::get_if<Refusal>(&bought)) return std::move(*refusal);
     p.outcome = std::get<Purchase>(bought).outcome;
     const bool paid = p.outcome.verdict == Verdict::paid;
     const char* user = pool_string(topmost(r)->pool, "netpay:" + p.coin.substr(0, short_coin));
@@ -127,7 +130,7 @@ int present(request_rec* r, Passage& p, const Credential& credential, const Ask&
     watch_answer(r, p);
     // An upgraded connection is handed over past every filter: what is sold is answered in HTTP.
     apr_table_unset(r->headers_in, "Upgrade");
-    return OK;
+    return std::nullopt;
 }
 
 int judge_credential(request_rec* r, Passage& p) {
@@ -138,22 +141,60 @@ int judge_credential(request_rec* r, Passage& p) {
     if (auto refusal = check_challenge(credential->challenge, p.presented.own_field, ask, *p.vendor->secrets,
                                        apr_time_sec(apr_time_now())))
         return refuse_request(r, p, std::move(*refusal));
-    return present(r, p, *credential, ask);
+    if (auto refusal = present(r, p, credential->payload, ask)) return refuse_request(r, p, std::move(*refusal));
+    return OK;
 }
 
-// Whether the browser says that no reader has asked for the page yet.
-bool fetched_ahead(request_rec* r) {
-    const auto* fields = topmost(r)->headers_in;
-    return speculative({field(fields, "Sec-Purpose"), field(fields, "Purpose"), field(fields, "X-Purpose"), field(fields, "X-Moz")});
+// A reader is not told of tickets and chains. What is logged is why.
+Refusal for_reader(Passage& p, Refusal refusal, bool again) {
+    if (!refusal.with_challenges()) return refusal;
+    if (again) return refuse::payment_required();  // paid for before, but no longer good for this: nothing went wrong
+    Refusal out = refuse::payment_required();
+    out.decision = refusal.decision;
+    p.notice = "Your e-wallet could not pay for this page just now. Nothing was charged.";
+    return out;
+}
+
+// Pays by the reader's e-wallet, where she allowed or ordered that. It may take
+// several tickets until one is found that no other tab has used.
+int judge_reader(request_rec* r, Passage& p, ewallet::Wallets& wallets) {
+    p.considered = true;
+    const auto visit = visit_of(r, p, p.price);
+    auto considered = wallets.consider(visit);
+    p.standing = std::move(considered.standing);
+    set_cookies(r, considered.cookies);
+    if (considered.refusal) return refuse_request(r, p, std::move(*considered.refusal));
+    if (!considered.debit) return refuse_request(r, p, refuse::payment_required());
+    const Ask ask = ask_of(r, *p.vendor, p.price);
+    p.wallet = wallet_in_cookie(p) ? "cookie" : "server";
+    auto debit = std::move(*considered.debit);
+    for (int tries = 1;; ++tries) {
+        auto refusal = present(r, p, debit.payload, ask);
+        if (!refusal) break;
+        auto other = tries < most_tries ? wallets.next(visit, debit, *refusal) : std::nullopt;
+        if (!other) return refuse_request(r, p, for_reader(p, std::move(*refusal), debit.again));
+        debit = std::move(*other);
+    }
+    p.paid_cookies = std::move(debit.cookies);
+    return OK;
 }
 
 int judge_presented(request_rec* r, Passage& p) {
     // HEAD answers as GET would without payment, and so does what was fetched ahead.
-    if (r->header_only || p.presented.count == Presented::Count::none || fetched_ahead(r))
+    if (r->header_only || (p.presented.count == Presented::Count::none && p.wallet_cookies.empty()))
         return refuse_request(r, p, refuse::payment_required());
+    const auto fetch = fetch_of(r);
+    if (fetch.ahead) return refuse_request(r, p, refuse::payment_required());
     if (p.presented.count == Presented::Count::several) return refuse_request(r, p, refuse::several_credentials());
     const apr_time_t begun = apr_time_now();
-    const int status = judge_credential(r, p);
+    int status = OK;
+    if (p.presented.count == Presented::Count::one) {
+        status = judge_credential(r, p);
+    } else {
+        auto* wallets = fetch.get && !p.considered ? wallets_at(r, p) : nullptr;
+        if (!wallets) return refuse_request(r, p, refuse::payment_required());
+        status = judge_reader(r, p, *wallets);
+    }
     p.latency_us = apr_time_now() - begun;
     return status;
 }
@@ -168,6 +209,9 @@ int judge(request_rec* r, Passage& p) {
     if (r->method_number == M_CONNECT) return HTTP_METHOD_NOT_ALLOWED;  // a tunnel leaves no answer to charge for
     const bool dry = d.dry_run.value_or(false);
     if (!dry && d.require_tls.value_or(true) && !is_private(r)) return refuse_request(r, p, refuse::insecure());
+    if (!dry) {
+        if (const auto status = take_order(r, p)) return *status;
+    }
     const auto price = price_of(r);
     if (price) {
         p.price = *price;
@@ -254,6 +298,12 @@ bool is_private(const request_rec* r) {
     return loopback(c->client_addr) && !trusted_proxy_configured();
 }
 
+Tag16 resource_of(request_rec* r, const Ask& ask) {
+    const request_rec* top = topmost(r);
+    const std::string_view host = top->hostname ? top->hostname : "";
+    return first16(sha256({ask.method, " ", host, ask.target}));
+}
+
 std::optional<Price> price_of(request_rec* r) {
     const auto& d = dir_config(r);
     if (d.price_expr) return price_by_expression(r, d);
@@ -296,6 +346,8 @@ int refuse_request(request_rec* r, Passage& p, Refusal refusal) {
 
 int take_credential(request_rec* r) {
     if (!server_config(r->server).resolved) return DECLINED;
+    if (auto cookies = take_wallet_cookies(r); !cookies.empty()) begin_passage(r).wallet_cookies = std::move(cookies);
+    take_code(r);
     const auto authorization = field(r->headers_in, "Authorization");
     const auto own = field(r->headers_in, payment_header.data());
     const bool in_authorization = !authorization.empty() && holds_payment(authorization);
@@ -360,6 +412,7 @@ int note_outcome(request_rec* r) {
     if (auto* c = counters()) {
         c->count(p->decision);
         if (p->latency_us) c->payment_step(static_cast<std::uint64_t>(p->latency_us));
+        if (paid && !p->wallet.empty()) c->count(p->wallet == "cookie" ? Tick::wallet_cookie : Tick::wallet_server);
         if (paid) c->took(p->price.currency, p->price.amount, p->outcome.units);
     }
     PayLog* log = server_config(r->server).paylog;
@@ -375,6 +428,7 @@ int note_outcome(request_rec* r) {
     line.amount = p->price.amount;
     line.currency = p->price.currency;
     line.units = p->outcome.units;
+    line.wallet = p->wallet;
     line.charged = paid;
     line.method = r->method ? r->method : "";
     line.uri = r->unparsed_uri ? r->unparsed_uri : "";

@@ -38,6 +38,9 @@ int refuse_request(request_rec* r, Passage& p, Refusal refusal);
 // the request.
 Ask ask_of(request_rec* r, const Vendor& vendor, const Price& price);
 
+// What a payment for that is bound to, and its replays.
+Tag16 resource_of(request_rec* r, const Ask& ask);
+
 // The price of r, by its directives; nullopt, and a line in the error log, if
 // it is not known.
 std::optional<Price> price_of(request_rec* r);

@@ -1,6 +1,7 @@
 #include "mod_netpay/handoff.h"
 
 #include "core/problem.h"
+#include "mod_netpay/body.h"
 #include "mod_netpay/directives.h"
 #include "mod_netpay/discovery.h"
 #include "mod_netpay/gate.h"
@@ -14,42 +15,6 @@ namespace {
 // about 1 KB; limits::token_bytes of each fit.
 constexpr std::size_t body_bytes = 16384;
 constexpr std::uint32_t no_till_retry_s = 2;  // the next child may be able to open it
-
-struct Body {
-    int status = HTTP_OK;  // else: why it could not be read
-    std::string text;
-};
-
-// The whole body, within httpd's own limits and time-outs (LimitRequestBody,
-// Timeout, mod_reqtimeout) and this endpoint's.
-Body read_body(request_rec* r) {
-    Body body;
-    apr_bucket_brigade* bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    for (bool ended = false; !ended;) {
-        const auto rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, body_bytes);
-        if (rv != APR_SUCCESS) {
-            body.status = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
-            return body;
-        }
-        for (auto* b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb) && !ended; b = APR_BUCKET_NEXT(b)) {
-            ended = APR_BUCKET_IS_EOS(b);
-            if (APR_BUCKET_IS_METADATA(b)) continue;
-            const char* data = nullptr;
-            apr_size_t size = 0;
-            if (apr_bucket_read(b, &data, &size, APR_BLOCK_READ) != APR_SUCCESS) {
-                body.status = HTTP_BAD_REQUEST;
-                return body;
-            }
-            if (body.text.size() + size > body_bytes) {
-                body.status = HTTP_REQUEST_ENTITY_TOO_LARGE;
-                return body;
-            }
-            body.text.append(data, size);
-        }
-        apr_brigade_cleanup(bb);
-    }
-    return body;
-}
 
 custody::HandoffAnswer problem(int status, const char* kind, std::string_view title, std::string_view detail,
                                std::string_view outcome) {
@@ -118,7 +83,7 @@ int answer_handoff(request_rec* r) {
     if (!is_handoff(r)) return DECLINED;
     if (r->method_number != M_POST) return only_post(r);
     if (dir_config(r).require_tls.value_or(true) && !is_private(r)) return send(r, insecure());
-    const Body body = read_body(r);
+    const Body body = read_body(r, body_bytes);
     if (body.status == AP_FILTER_ERROR) return AP_FILTER_ERROR;  // a filter has answered
     if (body.status != HTTP_OK) return send(r, unreadable(body.status));
     return send(r, hand_over(*server_config(r->server).resolved, body.text));

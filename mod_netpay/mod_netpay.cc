@@ -7,11 +7,13 @@
 #include "mod_netpay/gate.h"
 #include "mod_netpay/handoff.h"
 #include "mod_netpay/metrics.h"
+#include "mod_netpay/order.h"
 #include "mod_netpay/passage.h"
 #include "mod_netpay/paywall.h"
 #include "mod_netpay/settle.h"
 #include "mod_netpay/startup.h"
 #include "mod_netpay/teaser.h"
+#include "mod_netpay/wallet_pages.h"
 
 namespace {
 
@@ -62,8 +64,11 @@ void register_hooks(apr_pool_t* pool) {
     ap_hook_map_to_storage(hook<claim_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_check_authn(hook<admit_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authz(hook<admit_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authn(hook<admit_wallet_page>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authz(hook<admit_wallet_page>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(hook<check_payment>, nullptr, nullptr, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_fixups(hook<answer_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+    ap_hook_fixups(hook<answer_wallet_page>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(hook<finish_lookup>, who_looks_up, nullptr, APR_HOOK_REALLY_LAST);
     ap_hook_handler(hook<answer_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_handler(hook<close_side_doors>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
@@ -75,6 +80,7 @@ void register_hooks(apr_pool_t* pool) {
     register_settle_filter();
     register_paywall_filter();
     register_teaser_filter();
+    register_order_filter();
 }
 
 }  // namespace

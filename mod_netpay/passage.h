@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "mod_netpay/ewallet/wallets.h"
 #include "mod_netpay/httpd_api.h"
 #include "mod_netpay/presented.h"
 #include "mod_netpay/refusal.h"
@@ -29,7 +30,7 @@ struct Passage {
     request_rec* required = nullptr;  // the request for which `Require netpay` wanted a user
 
     // The judgement.
-    Vendor* vendor = nullptr;
+    const Vendor* vendor = nullptr;
     bool decided = false;
     Decision decision = Decision::required;
     Price price;
@@ -45,7 +46,16 @@ struct Passage {
     bool answered = false;    // the settle filter has seen the answer begin
     bool discarding = false;  // the answer was taken back; its rest goes nowhere
 
+    // Of a reader's e-wallet. Its cookies are taken off the request with the credential.
+    std::string wallet_cookies;              // as a Cookie field
+    std::string query;                       // of an address that a broker sent her to: a code is in it
+    bool considered = false;                 // asked once a request
+    std::string_view wallet;                 // what is paid is paid by one: "server" or "cookie"
+    ewallet::Standing standing;
+    std::vector<std::string> paid_cookies;   // Set-Cookie values for when the page was paid
+
     // Of a refusal.
+    std::string_view notice;  // a literal: to the reader, in place of what programs are told
     std::string body, media_type;
     bool own_body = false;    // no ErrorDocument of the operator's stands for it
 

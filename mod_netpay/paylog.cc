@@ -30,6 +30,7 @@ std::string format_paylog(const PaylogLine& l) {
     if (!l.coin.empty()) o.set("coin", l.coin);
     if (l.priced) o.set("amount", l.amount.str()).set("currency", l.currency.str());
     if (l.units) o.set("units", std::uint64_t{l.units});
+    if (!l.wallet.empty()) o.set("wallet", l.wallet);
     o.set("charged", l.charged)
         .set("method", printable(l.method))
         .set("uri", printable(l.uri))

@@ -22,6 +22,7 @@ struct PaylogLine {
     Currency currency;
     bool priced = false;          // amount and currency are known
     bool charged = false;
+    std::string_view wallet;      // kind of the reader's e-wallet that paid, or empty
     std::string_view method, uri; // the request-target
     int status = 0;               // of the answer
     std::uint64_t latency_us = 0; // of the payment step

@@ -7,6 +7,7 @@
 #include "mod_netpay/accept.h"
 #include "mod_netpay/directives.h"
 #include "mod_netpay/offer.h"
+#include "mod_netpay/order.h"
 #include "mod_netpay/page.h"
 #include "mod_netpay/teaser.h"
 
@@ -46,17 +47,26 @@ bool operator_answers(request_rec* r, int status) {
     return false;
 }
 
-// What browsers are to keep to when they show a page of ours.
-void add_page_fields(request_rec* r, bool own_files) {
-    auto* h = r->err_headers_out;
-    const auto policy = html::policy(html::kit, {}, own_files ? html::Styles::own_files_too : html::Styles::inline_only);
-    apr_table_setn(h, "Content-Security-Policy", pool_string(r->pool, policy));
-    apr_table_setn(h, "X-Frame-Options", "DENY");
-    apr_table_setn(h, "Referrer-Policy", "same-origin");
-    apr_table_setn(h, "X-Content-Type-Options", "nosniff");
+// The e-wallets that the page offers, and how this reader's stands.
+WalletForms forms_for(request_rec* r, const Passage& p) {
+    WalletForms f;
+    auto* wallets = wallets_at(r, p);
+    if (!wallets) return f;
+    const auto kinds = dir_config(r).wallets.value_or(WalletKinds());
+    f.server = kinds.server;
+    f.cookie = kinds.cookie;
+    f.in_cookie = wallet_in_cookie(p);
+    f.standing = p.standing;
+    f.token = wallets->form_token(visit_of(r, p, p.price));
+    return f;
 }
 
-std::string page_for(request_rec* r, const Passage& p, const Refusal& refusal) {
+struct Page {
+    std::string html;
+    std::vector<std::string> form_origins;
+};
+
+Page page_for(request_rec* r, const Passage& p, const Refusal& refusal) {
     const auto doc = json::Document::parse(p.body);
     const request_rec* top = topmost(r);
     const char* realm = ap_auth_name(r);
@@ -66,20 +76,31 @@ std::string page_for(request_rec* r, const Passage& p, const Refusal& refusal) {
     t.target = origin_form(top->unparsed_uri ? top->unparsed_uri : "/");
     t.status = doc ? doc->root().string("title").value_or("") : "";
     t.detail = refusal.detail;
-    if (refusal.status != HTTP_PAYMENT_REQUIRED) return render_fault(t);
+    if (refusal.status != HTTP_PAYMENT_REQUIRED) return {render_fault(t), {}};
     if (p.priced) t.price = html::price(p.price.amount, p.price.currency);
     if (p.vendor) t.brokers = &p.vendor->issuers;
     t.opened = top->method_number == M_GET;
     t.tried = refusal.decision != Decision::required;
+    t.notice = p.notice;
+    if (t.opened && p.priced) t.forms = forms_for(r, p);
     if (!p.answered) {  // else the page's handler has run already
         auto told = teaser_of(r);
         t.title = std::move(told.title);
         t.teaser = std::move(told.teaser);
     }
-    return render_paywall(t, dir_config(r).paywall);
+    return {render_paywall(t, dir_config(r).paywall), form_origins(t)};
 }
 
 }  // namespace
+
+void add_page_fields(request_rec* r, const std::vector<std::string>& form_origins, bool own_files) {
+    auto* h = r->err_headers_out;
+    const auto policy = html::policy(html::kit, form_origins, own_files ? html::Styles::own_files_too : html::Styles::inline_only);
+    apr_table_setn(h, "Content-Security-Policy", pool_string(r->pool, policy));
+    apr_table_setn(h, "X-Frame-Options", "DENY");
+    apr_table_setn(h, "Referrer-Policy", "same-origin");
+    apr_table_setn(h, "X-Content-Type-Options", "nosniff");
+}
 
 void set_refusal(request_rec* r, Passage& p, const Refusal& refusal, const std::vector<std::string>& challenges) {
     auto* h = r->err_headers_out;
@@ -93,9 +114,10 @@ void set_refusal(request_rec* r, Passage& p, const Refusal& refusal, const std::
     p.media_type = "application/problem+json";
     p.own_body = !operator_answers(r, refusal.status);
     if (!p.own_body || !prefers_html(field(r->headers_in, "Accept"))) return;
-    p.body = page_for(r, p, refusal);
+    auto page = page_for(r, p, refusal);
+    p.body = std::move(page.html);
     p.media_type = "text/html; charset=utf-8";
-    add_page_fields(r, refusal.status == HTTP_PAYMENT_REQUIRED && dir_config(r).paywall);
+    add_page_fields(r, page.form_origins, refusal.status == HTTP_PAYMENT_REQUIRED && dir_config(r).paywall);
 }
 
 void insert_paywall(request_rec* r) {

@@ -13,6 +13,10 @@ namespace netpay::glue {
 // Sets r's headers for the refusal and keeps its body in p.
 void set_refusal(request_rec* r, Passage& p, const Refusal& refusal, const std::vector<std::string>& challenges);
 
+// What browsers are to keep to when they show a page of ours. `own_files`: it
+// may name style sheets and pictures of the site.
+void add_page_fields(request_rec* r, const std::vector<std::string>& form_origins, bool own_files);
+
 // insert_error_filter: puts the paywall filter on an answer that httpd makes for a refusal of ours.
 void insert_paywall(request_rec* r);
 

@@ -12,6 +12,10 @@
 #include "mod_netpay/refusal.h"
 #include "mod_netpay/till/till.h"
 
+namespace netpay::ewallet {
+class Wallets;
+}
+
 namespace netpay {
 
 // Where a vendor's payments are taken. All outlive the purchase.
@@ -21,6 +25,7 @@ struct Desk {
     cache::Cache* cache = nullptr;  // null: none is configured
     Counters* counters = nullptr;
     custody::Log* log = nullptr;
+    ewallet::Wallets* wallets = nullptr;  // null: no e-wallets are kept here
 };
 
 struct Purchase {

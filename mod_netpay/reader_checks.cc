@@ -21,6 +21,8 @@ struct Scope {
     bool contains = false;  // or in one within it
     bool own_page = false;  // NetPayPaywall is set in it or around it
     bool section = false;   // <Location> and the like; else a server
+    bool wallets = true;    // e-wallets are offered to browsers
+    std::vector<std::string_view> brokers;  // issuers of the server
 };
 
 bool is(const ap_directive_t* d, const char* name) { return equal_nocase(d->directive, name); }
@@ -60,6 +62,17 @@ bool sets(const ap_directive_t* d, const char* name) {
     for (; d; d = d->next)
         if (is(d, name)) return true;
     return false;
+}
+
+bool offers_wallets(const ap_directive_t* d, bool above) {
+    for (; d; d = d->next)
+        if (is(d, "NetPayWallets")) above = !first_is(d, "none");
+    return above;
+}
+
+void add_brokers(const ap_directive_t* d, std::vector<std::string_view>& out) {
+    for (; d; d = d->next)
+        if (const auto w = words(d); is(d, "NetPayBroker") && !w.empty()) out.push_back(w[0]);
 }
 
 // The field a Header directive changes.
@@ -103,18 +116,46 @@ void check_vendor(const ap_directive_t* d, std::vector<Finding>& out) {
         out.push_back({d, "NetPayVendor " + std::string(w[0]) + " is plain http: wallets in browsers do not pay there; serve readers over https"});
 }
 
+void check_grace(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
+    if (!is(d, "NetPayGrace") || !first_is(d, "0") || !scope.wallets) return;
+    if (!scope.sells && (scope.section || !scope.contains)) return;
+    out.push_back({d, "NetPayGrace 0 makes a reader's e-wallet pay again for each reload, for the back button and for every tab: leave some minutes, or set NetPayWallets none here"});
+}
+
+// The site's own policy goes out beside the paywall's, and browsers keep to both.
+void check_policy(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
+    const std::string_view line = d->args ? d->args : "";
+    if (!is(d, "Header") || !scope.wallets || line.find("form-action") == std::string_view::npos) return;
+    if (!scope.sells && (scope.section || !scope.contains)) return;
+    for (const auto issuer : scope.brokers)
+        if (line.find(issuer) == std::string_view::npos)
+            out.push_back({d, "Header sets a Content-Security-Policy whose form-action does not name " + std::string(issuer) +
+                                  ": the paywall's button leads there, and browsers would not follow"});
+}
+
+void check_proxy(const ap_directive_t* d, std::vector<Finding>& out) {
+    const auto w = words(d);
+    if (!is(d, "ProxyPass") || w.size() < 2 || w[1] == "!" || !w[0].starts_with("/.well-known/netpay")) return;
+    out.push_back({d, "ProxyPass of " + std::string(w[0]) + " is passed by: the module itself answers there"});
+}
+
 void check(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
     for (; d; d = d->next) {
         check_cache(d, out);
         check_fields(d, scope, out);
         check_error_document(d, scope, out);
         check_vendor(d, out);
+        check_grace(d, scope, out);
+        check_policy(d, scope, out);
+        check_proxy(d, out);
         if (!d->first_child) continue;
         Scope inner = scope;
         inner.section = !is(d, "<VirtualHost");
         inner.sells = scope.sells || sells_itself(d->first_child);
         inner.contains = sells_within(d->first_child);
         inner.own_page = scope.own_page || sets(d->first_child, "NetPayPaywall");
+        inner.wallets = offers_wallets(d->first_child, scope.wallets);
+        if (!inner.section) add_brokers(d->first_child, inner.brokers);
         check(d->first_child, inner, out);
     }
 }
@@ -127,6 +168,8 @@ void check_for_readers(server_rec* s) {
     main.sells = sells_itself(ap_conftree);
     main.contains = true;
     main.own_page = sets(ap_conftree, "NetPayPaywall");
+    main.wallets = offers_wallets(ap_conftree, true);
+    add_brokers(ap_conftree, main.brokers);
     std::vector<Finding> findings;
     check(ap_conftree, main, findings);
     for (const auto& f : findings)

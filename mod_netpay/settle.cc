@@ -6,6 +6,7 @@
 #include "core/receipt.h"
 #include "mod_netpay/gate.h"
 #include "mod_netpay/metrics.h"
+#include "mod_netpay/order.h"
 #include "mod_netpay/text.h"
 
 namespace netpay::glue {
@@ -99,8 +100,10 @@ apr_status_t settle_filter(ap_filter_t* f, apr_bucket_brigade* bb) {
     } else if (p.stage == Passage::Stage::reserved) {
         if (!settle(p)) return take_back(f, bb, p);
         add_receipt(r, p);
+        set_cookies(r, p.paid_cookies);
     } else if (p.stage == Passage::Stage::replayed) {
         add_receipt(r, p);
+        set_cookies(r, p.paid_cookies);
     }
     return ap_pass_brigade(f->next, bb);
 }

@@ -185,7 +185,8 @@ bool same_vendor(const ServerConfig& a, const ServerConfig& b) {
         return out;
     };
     return a.vendor == b.vendor && a.key.kind == b.key.kind && a.key.value == b.key.value && issuers(a) == issuers(b) &&
-           a.secret.kind == b.secret.kind && a.secret.value == b.secret.value;
+           a.secret.kind == b.secret.kind && a.secret.value == b.secret.value && a.wallet_secret.kind == b.wallet_secret.kind &&
+           a.wallet_secret.value == b.wallet_secret.value;
 }
 
 bool check_server(server_rec* s, std::map<std::string, const ServerConfig*>& tills) {
@@ -243,6 +244,23 @@ std::string make_directory(std::string path) {
     return {};
 }
 
+// The keys of what is sealed for readers: what the operator says, else the
+// vendor's key, which all hosts of the vendor share as well.
+Result<bool> read_wallet_keys(Vendor& v, const ServerConfig& c, const SigningKey& key) {
+    const auto add = [&](const Secret& secret) { v.wallet_keys.emplace_back(as_view(Hmac(secret).mac("netpay/wallet/1"))); };
+    if (c.wallet_secret.kind == SecretSource::Kind::none) {
+        add(key.to_pem());
+        return true;
+    }
+    for (const auto* source : {&c.wallet_secret, &c.older_wallet_secret}) {
+        if (source->kind == SecretSource::Kind::none) continue;
+        const auto secret = read_secret(*source);
+        if (!secret) return Error{secret.error().code, "NetPayWalletSecret: " + secret.error().detail};
+        add(*secret);
+    }
+    return true;
+}
+
 Result<bool> fill(Vendor& v, const ServerConfig& c) {
     auto key = vendor_key(c);
     if (!key) return key.error();
@@ -255,6 +273,7 @@ Result<bool> fill(Vendor& v, const ServerConfig& c) {
         if (!older) return Error{older.error().code, "NetPayChallengeSecret: " + older.error().detail};
         v.secrets->previous.emplace(*older);
     }
+    if (const auto read = read_wallet_keys(v, c, **key); !read) return read;
     // Copies of two vendors in one memcached never pass for each other's; the
     // hosts of one vendor share its key and so its copies.
     const Secret pem = (*key)->to_pem();

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::size_t most_bytes = 256u << 10;  // rendered for every visitor who has not paid
 
-constexpr std::array<std::string_view, slots> names = {"site",  "realm",  "vendor", "url", "title", "teaser",
-                                                       "price", "status", "detail", "pay", "other", "style"};
+constexpr std::array<std::string_view, slots> names = {"site",    "realm", "vendor", "url",    "title", "teaser", "price",
+                                                       "balance", "today", "status", "detail", "pay",   "other",  "style"};
 
 Slot slot_of(std::string_view name) {
     return static_cast<Slot>(std::find(names.begin(), names.end(), name) - names.begin());

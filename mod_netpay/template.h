@@ -13,7 +13,7 @@ namespace netpay {
 
 // What a template can name. Those from `pay` on are HTML of the module's own;
 // the others are text and escaped when they are put in.
-enum class Slot { site, realm, vendor, url, title, teaser, price, status, detail, pay, other, style, count_ };
+enum class Slot { site, realm, vendor, url, title, teaser, price, balance, today, status, detail, pay, other, style, count_ };
 inline constexpr std::size_t slots = static_cast<std::size_t>(Slot::count_);
 
 using SlotValues = std::array<std::string, slots>;

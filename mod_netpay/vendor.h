@@ -32,6 +32,7 @@ struct Vendor {
     till::Options till;
     cache::Options cache;             // without servers: none
     std::unique_ptr<ChallengeSecrets> secrets;
+    std::vector<Secret> wallet_keys;  // that readers' e-wallets, orders and forms are sealed with, the current one first
     Secret cache_key;                 // authenticates the copies; derived from the vendor's key
     server_rec* server = nullptr;     // the first that sells for it, for messages
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/credential.h"
+#include "core/json.h"
 #include "core/key.h"
 #include "core/result.h"
 #include "world/world.h"
@@ -100,6 +101,8 @@ struct Health {
     UnixTime list_fetched = 0;       // the oldest copy; 0: none yet
 };
 
+struct Reply;  // what another server answered (reply.h)
+
 class Keeper {
 public:
     // Reads pinned and kept keys; asks nobody. The references must outlive
@@ -132,6 +135,13 @@ public:
     // The releasing side of a hand-over (section 7 step 2): `body` as posted.
     // Durable before it returns. Safe from several threads.
     virtual HandoffAnswer hand_over(std::string_view body) = 0;
+
+    // A call of another room to a broker: POST {api}/`call` with a signed
+    // request of these members. Status 404 where the issuer is none of ours.
+    // Takes up to call_timeout_ms.
+    virtual Reply ask(std::string_view issuer, std::string_view call, const json::Object& members) = 0;
+    // A touchstone of one of our brokers, verified. Asks nobody.
+    virtual Result<Touchstone> read_touchstone(std::string_view issuer, const std::string& token) = 0;
 
     // Whether the clock agrees with the brokers' within the tolerance. False:
     // nothing is sold (503). Cheap.

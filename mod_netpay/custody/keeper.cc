@@ -36,6 +36,8 @@ public:
     Acquired regain(const PaymentPayload& p, std::uint32_t max_hop) override;
     bool confirm(const Tag16& coin) override;
     HandoffAnswer hand_over(std::string_view body) override { return release_.answer(body); }
+    Reply ask(std::string_view issuer, std::string_view call, const json::Object& members) override;
+    Result<Touchstone> read_touchstone(std::string_view issuer, const std::string& token) override;
     bool clock_good() const override { return lines_.clock_good(); }
     Health health() override;
     void on_urgent(std::function<void()> wake) override { reports_.on_urgent(std::move(wake)); }
@@ -195,6 +197,20 @@ bool BrokerKeeper::ready() {
     }
     ready_.store(true, std::memory_order_release);
     return true;
+}
+
+Reply BrokerKeeper::ask(std::string_view issuer, std::string_view call, const json::Object& members) {
+    if (Line* line = lines_.find(issuer)) return line->client->call(call, members);
+    Reply none;
+    none.status = 404;
+    none.detail = "a broker not accepted here";
+    return none;
+}
+
+Result<Touchstone> BrokerKeeper::read_touchstone(std::string_view issuer, const std::string& token) {
+    Line* line = lines_.find(issuer);
+    if (!line) return {Code::mismatch, "of a broker not accepted here"};
+    return read_touchstone(*line, token);
 }
 
 Health BrokerKeeper::health() {

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 import client
 import stack as stacks
+from surfer import Surfer
 
 CGI = """#!/bin/sh
 case "$QUERY_STRING" in
@@ -320,6 +322,47 @@ def test_remote_user_is_set(site, coin):
     line = stacks.wait_for(lambda: site.vendor.requests("/articles/2.html", 200), what="access log")[-1][3]
     user = line.split(" ")[0]
     assert user != "-" and coin.id not in line
+
+
+@pytest.fixture(scope="module")
+def reader(site):
+    """Somebody whose e-wallet is at this site and pays by a click."""
+    surfer = Surfer()
+    surfer.sign_up(site.broker, "2.00")
+    surfer.get_wallet(site.vendor.url("/articles/20.html"), automatic=None, per_day="5.00", per_page="1.00")
+    assert surfer.status == 200
+    return surfer
+
+
+@pytest.mark.parametrize("path, units", [
+    ("/any-other-ip/a.html", 20), ("/all-ok/a.html", 20), ("/none/a.html", 20), ("/paid-1.html", 20), ("/if/a.html", 20),
+    ("/expr/a.html?cheap", 10), ("/by-method/a.html", 20), ("/by-type/a.html", 20), ("/members/a.html", 20), ("/subscribers/a.html", 20),
+    ("/cgi-bin/env?x=wallet", 20), ("/cgi-bin/env?local", 20), ("/backend/page", 20), ("/squeezed/a.html", 20), ("/ssi/page.html", 20),
+    ("/multi/page", 20), ("/index-dir/", 20), ("/free-outside/", 20), ("/alias/21.html", 20), ("/look/22.html", 20), ("/stored/a.html", 20),
+])
+def test_an_ewallet_of_a_browser_pays_wherever_payment_is_asked(site, backend, reader, path, units):
+    more = {"Authorization": "Basic " + base64.b64encode(b"ann:pass").decode()} if "subscribers" in path else {}
+    before = units_taken(site)
+    reader.open(site.vendor.url(path), more)
+    assert reader.status == 402 and "PAID" not in reader.body and units_taken(site) == before
+    reader.press("Read for", more)
+    assert reader.status == 200 and reader.url == site.vendor.url(path) and ("PAID" in reader.body or path in ("/backend/page", "/cgi-bin/env?local"))
+    assert stacks.wait_for(lambda: units_taken(site) - before, what="the counter") == units
+    # Again it is free, and nobody behind the gate gets to see by what she reads.
+    reader.open(site.vendor.url(path), more)
+    assert reader.status == 200 and units_taken(site) == before + units
+    assert not re.search("__Host-netpay-(wallet|order|login)", reader.body + str(backend.seen))
+
+
+def test_who_is_denied_orders_nothing(site, reader):
+    before = units_taken(site)
+    for path in ("/all-denied/a.html", "/subscribers/a.html"):
+        reader.open(site.vendor.url(path))
+        assert reader.status in (401, 402, 403) and "PAID" not in reader.body
+    assert reader.open(site.vendor.url("/none/b.html"), {"X-Bad": "yes"}).status in (401, 402, 403)
+    if reader.status == 402:
+        assert reader.press("Read for", {"X-Bad": "yes"}).status in (401, 403)
+    assert units_taken(site) == before and "PAID" not in reader.body
 
 
 # --- handlers --------------------------------------------------------------

@@ -3,6 +3,7 @@
 import html.parser
 import os
 import re
+import urllib.parse
 
 import pytest
 
@@ -79,6 +80,8 @@ def site():
             sold("/franc/", price="0.02 chf"), sold("/prices/", "NetPayPriceExpr nonsense"), sold("/secret/"),
             'ScriptAlias "/cgi/" "%s/"\n<Directory "%s">\n Require all granted\n</Directory>\n' % (cgi, cgi),
             sold("/cgi/", "NetPayTeaserFrom page"),
+            sold("/none/", "NetPayWallets none"), sold("/both/", "NetPayWallets cookie server"),
+            sold("/cookie/", "NetPayWallets cookie"),
         ])
         made.run(vendor)
         yield made
@@ -90,6 +93,7 @@ class Reader(html.parser.HTMLParser):
     def __init__(self, page):
         super().__init__()
         self.open, self.by, self.links, self.text = [], {}, [], ""
+        self.forms, self.buttons, self.hidden = [], [], {}
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
@@ -98,6 +102,12 @@ class Reader(html.parser.HTMLParser):
         assert not any(name.startswith("on") or name == "style" for name in attrs), attrs
         if tag == "a":
             self.links.append(attrs["href"])
+        if tag == "button":
+            self.buttons.append((attrs["name"], attrs["value"]))
+        if tag == "form":
+            self.forms.append(attrs)
+        if tag == "input":
+            self.hidden[attrs["name"]] = attrs["value"]
         if tag not in ("meta", "link", "br", "input"):
             self.open.append([k for k in (tag, attrs.get("id"), attrs.get("class"), attrs.get("role")) if k])
 
@@ -130,9 +140,30 @@ def test_it_says_whose_what_and_how_much(site):
     page = paywall(site, "/plain/a.html?x=1&y=2")
     assert page.by["h1"] == "This page costs 2 ¢"
     assert site.vendor.origin.split("//")[1] in page.text and "The News" in page.text
-    assert page.links == [site.broker.issuer + "/sign-up", site.broker.issuer + "/topup"]
-    assert "Get an e-wallet" in page.by["button"]
+    assert page.by["button"].strip() == "Pay 2 ¢ with my e-wallet"
+    way_back = urllib.parse.urlencode({"client": site.vendor.origin, "target": "/plain/a.html?x=1&y=2"})
+    assert page.links == [site.broker.issuer + "/sign-up?" + way_back]
     assert "netpay get '%s'" % site.vendor.url("/plain/a.html?x=1&y=2") in page.by["details"]
+
+
+def test_one_form_to_the_pages_own_address(site):
+    for path, buttons in (("/plain/a.html", ["wallet"]), ("/cookie/a.html", ["cookie"]), ("/both/a.html", ["wallet", "cookie"])):
+        answer = get(site, path)
+        page = Reader(answer.body.decode())
+        assert page.forms == [{"method": "post"}]  # no action: the address keeps its fragment
+        assert page.buttons == [("netpay", value) for value in buttons]
+        assert set(page.hidden) == {"broker", "token"} and page.hidden["broker"] == site.broker.issuer
+        assert "form-action 'self' %s;" % site.broker.issuer in answer.get("Content-Security-Policy")
+
+
+def test_places_without_wallets_for_browsers(site):
+    answer = get(site, "/none/a.html")
+    page = Reader(answer.body.decode())
+    assert page.links == [site.broker.issuer + "/sign-up", site.broker.issuer + "/topup"] and not page.forms
+    assert "Get an e-wallet" in page.by["button"] and "form-action 'self';" in answer.get("Content-Security-Policy")
+    sent = get(site, "/none/a.html", method="POST", body="netpay=wallet&broker=x&token=y",
+               headers=dict(BROWSER, Origin=site.vendor.origin, **{"Content-Type": "application/x-www-form-urlencoded"}))
+    assert sent.status == 402 and not sent.get("Set-Cookie") and "not taken in" in Reader(sent.body.decode()).text
 
 
 def test_headers_are_those_of_any_402(site):
@@ -234,7 +265,7 @@ def test_template_of_the_operator(site):
     assert page.by["teaser"] == "A <teaser>" and page.by["price"] == "2 ¢"
     assert page.by["where"] == "The News %s %s" % (site.vendor.origin, site.vendor.url("/own/a.html?q=<b>"))
     assert page.by["status"].strip() == ""
-    assert "Get an e-wallet" in page.by["button"] and "netpay get" in page.by["details"]
+    assert page.buttons == [("netpay", "wallet")] and "netpay get" in page.by["details"]
     policy = answer.get("Content-Security-Policy")
     assert re.search(r"style-src 'sha256-\S+' 'self'", policy) and "default-src 'none'" in policy
     assert b"{{" not in answer.body
@@ -275,6 +306,10 @@ def test_faults_are_pages_too(site):
     ("NetPayTeaserFrom file 0", r"1 to 1000"),
     ("NetPayTeaserFrom file many", r"1 to 1000"),
     ("NetPayTeaserFrom page 5", r"goes with file only"),
+    ("NetPayWallets", r"server, cookie or both, or none alone"),
+    ("NetPayWallets memory", r"none of server, cookie, none"),
+    ("NetPayWallets none server", r"none alone"),
+    ("NetPayWallets server server", r"named twice"),
     ("NetPayPaywall /nonexistent/page.html", r"/nonexistent/page.html cannot be read"),
     ("NetPayPaywall {dir}/unknown.html", r"unknown.html: line 2: there is no placeholder \{\{prise\}\}.*price"),
     ("NetPayPaywall {dir}/silent.html", r"silent.html: \{\{pay\}\} is missing"),

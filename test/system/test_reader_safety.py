@@ -1,13 +1,17 @@
 """Nothing is spent that no reader asked for, and nothing paid is read by who did not pay: prefetches, previews
-and crawlers; frames; shared caches; and what configtest warns of."""
+and crawlers; frames; clicks that were none, and where clicks lead; shared caches; and what configtest warns of."""
 
+import concurrent.futures
 import os
 import re
+import socket
+import urllib.parse
 
 import pytest
 
 import client
 import stack as stacks
+from surfer import Surfer
 
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 AHEAD = [("Sec-Purpose", "prefetch"), ("Sec-Purpose", "prefetch;prerender"), ("Sec-Purpose", "prefetch;anonymous-client-ip"),
@@ -26,10 +30,68 @@ MEMBERS = """<Location "/members/">
 """
 
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+CGI = """#!/bin/sh
+printf 'Content-Type: text/plain\\n\\n'
+if [ "$QUERY_STRING" = cookie ]; then printf '%s' "[$HTTP_COOKIE]"; else cat; fi
+"""
+# All is sold, and the logs show whatever they can.
+GATE = """<Location "/">
+ AuthType NetPay
+ AuthName "news"
+ Require netpay
+ NetPayPrice 0.02 usd
+</Location>
+<Location "/cgi/">
+ NetPayPrice 0.02 usd
+ NetPayPrice free methods=POST
+</Location>
+<Location "/index.html">
+ NetPayPrice free
+</Location>
+ScriptAlias "/cgi/" "%(cgi)s/"
+<Directory "%(cgi)s">
+ Options +ExecCGI
+</Directory>
+LogFormat "%%r %%q %%{Cookie}i %%{Referer}i %%{Set-Cookie}i" nosy
+CustomLog "%(dir)s/nosy.log" nosy
+"""
+
+
 @pytest.fixture(scope="module")
 def site():
-    with stacks.Stack() as made:
+    with stacks.Stack(start=False, modules=["cgid", "log_forensic"]) as made:
+        vendor = made.vendor
+        cgi = os.path.join(made.dir, "cgi")
+        os.makedirs(cgi)
+        with open(os.path.join(cgi, "echo"), "w") as f:
+            f.write(CGI)
+        os.chmod(os.path.join(cgi, "echo"), 0o755)
+        vendor.head = "ScriptSock %s/cgid.sock\nForensicLog %s/forensic.log\n" % (made.dir, made.dir)
+        vendor.site.gate = GATE % {"cgi": cgi, "dir": made.dir}
+        vendor.site.directives["NetPayGiveBack"] = "60 2"
+        made.nosy = [os.path.join(made.dir, name) for name in ("nosy.log", "forensic.log")]
+        made.run(vendor)
         yield made
+
+
+@pytest.fixture(scope="module")
+def reader(site):
+    """Somebody whose e-wallet pays nothing unasked."""
+    surfer = Surfer()
+    surfer.sign_up(site.broker, "5.00")
+    surfer.get_wallet(site.vendor.url("/articles/30.html"), automatic=None, per_day="5.00")
+    assert surfer.status == 200 and "PAID-ARTICLE-30 " in surfer.body
+    return surfer
+
+
+def charged(site, path=None):
+    return [p for p in site.vendor.payments() if p["charged"] and path in (None, p["uri"])]
+
+
+def sold(site, path, times):
+    """Lines are written after the answers."""
+    return stacks.wait_for(lambda: len(charged(site, path)) == times, what="%s sold %d times" % (path, times))
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +158,293 @@ def test_pages_cannot_be_framed(make_vendor, path, status):
     assert answer.all("Referrer-Policy") == ["same-origin"] and answer.get("Cache-Control") == "no-store"
 
 
+# --- the reader's click ---------------------------------------------------
+
+def sent(reader, site, path, values, **headers):
+    """The paywall's form as somebody sends it; a header of None is left out."""
+    fields = dict(FORM, Origin=site.vendor.origin)
+    fields.update({k.replace("_", "-"): v for k, v in headers.items()})
+    return reader.fetch("POST", site.vendor.url(path), fields, urllib.parse.urlencode(values))
+
+
+def orders(answer):
+    return [c for c in answer.all("Set-Cookie") if "-order-" in c or "-login-" in c]
+
+
+@pytest.mark.parametrize("headers", [
+    {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": None}, {"Origin": "http://127.0.0.1"},
+    {"Origin": "https://evil.example", "Sec_Fetch_Site": "same-origin"},
+    {"Sec_Fetch_Site": "cross-site"}, {"Sec_Fetch_Site": "same-site"}, {"Sec_Fetch_Site": "none"},
+])
+def test_forms_of_other_sites_order_nothing(site, reader, headers):
+    page = "/articles/6.html"
+    reader.open(site.vendor.url(page))
+    for values in (reader.values("Read for"), dict(reader.values("Read for"), netpay="wallet", broker=site.broker.issuer)):
+        answer = sent(reader, site, page, values, **headers)
+        assert answer.status == 402 and not orders(answer) and not answer.get("Location")
+        assert b'role="status"' in answer.body and b"othing was charged" in answer.body
+    assert reader.open(site.vendor.url(page)).status == 402 and not charged(site, page)
+
+
+def test_other_names_of_the_site_are_told_so(site, reader):
+    page = "/articles/6.html"
+    reader.open(site.vendor.url(page))
+    alias = {"Origin": "http://alias.example", "Host": "alias.example", "Sec_Fetch_Site": "same-origin"}
+    answer = sent(reader, site, page, reader.values("Read for"), **alias)
+    assert answer.status == 402 and not orders(answer) and b"own address only" in answer.body
+    # A site that has its browsers keep the sender to themselves still sells.
+    answer = sent(reader, site, page, reader.values("Read for"), Origin="null", Sec_Fetch_Site="same-origin")
+    assert answer.status == 303 and len(orders(answer)) == 1
+
+
+def test_tokens_are_for_one_page_one_wallet_one_price(site, reader):
+    page, other = "/articles/7.html", "/articles/8.html"
+    reader.open(site.vendor.url(other))
+    foreign = reader.values("Read for")
+    stranger = Surfer()
+    stranger.open(site.vendor.url(page))
+    strangers = dict(stranger.values("Pay "), netpay="pay")
+    reader.open(site.vendor.url(page))
+    good = reader.values("Read for")
+    token = good["token"]
+    end, amount, currency, mac = token.split(".")
+    bad = [foreign["token"], strangers["token"], "", ".", "...", token + "x", token[:-1], token + "." + token, "0" + token,
+           ".".join([str(int(end) + 1), amount, currency, mac]), ".".join([end, "1", currency, mac]),
+           ".".join([end, amount, "ueur", mac]), ".".join([end, amount, currency, ""]), ".".join([end, amount, currency, "A" * 43]),
+           ".".join(["9" * 30, amount, currency, mac]), ".".join(["-1", amount, currency, mac]),
+           "é" + token, token.swapcase(), token + "\0", "\r\nSet-Cookie: a=b"]
+    bad += [token[:i] + ("A" if token[i] != "A" else "B") + token[i + 1:] for i in range(len(token) - 43, len(token) - 1, 5)]
+    for wrong in bad:
+        answer = sent(reader, site, page, dict(good, token=wrong))
+        assert answer.status == 402 and not orders(answer), wrong
+    for wrong in ({"netpay": "buy"}, {"netpay": ""}, {"netpay": "wallet", "broker": "https://evil.example"}, {"netpay": "wallet"},
+                  {"netpay": "cookie", "broker": site.broker.issuer}):
+        answer = sent(reader, site, page, dict(good, **wrong))
+        assert answer.status == 402 and not orders(answer), wrong
+    assert not charged(site, page)
+    # The page that comes instead has a button that works, and an order is good for its page alone.
+    answer = sent(reader, site, page, good)
+    assert answer.status == 303 and answer.get("Location") == site.vendor.url(page) and len(orders(answer)) == 1
+    assert reader.open(site.vendor.url(other)).status == 402
+    for _ in range(2):
+        assert reader.open(site.vendor.url(page)).status == 200 and sold(site, page, 1)
+
+
+def test_what_is_ordered_is_paid_by_the_reader_alone(site, reader):
+    """Between her click and her page nothing else takes the order: no frame, picture, script, prefetch or HEAD."""
+    page = "/articles/9.html"
+    reader.open(site.vendor.url(page))
+    assert sent(reader, site, page, reader.values("Read for")).status == 303
+    url, typed = site.vendor.url(page), {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for change in ({"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"},
+                   {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"}, {"Sec-Purpose": "prefetch"}, {"Purpose": "preview"}):
+        assert reader.fetch("GET", url, dict(typed, **change)).status == 402, change
+    assert reader.fetch("HEAD", url, typed).status == 402 and not charged(site, page)
+    assert reader.fetch("GET", url, dict(typed, **{"Sec-Fetch-Site": "cross-site"})).status == 200
+    assert sold(site, page, 1)
+
+
+def test_ten_clicks_at_once_pay_each_page_once(site, reader):
+    pages = ["/articles/%d.html" % i for i in range(11, 21)]
+    forms = []
+    for page in pages:
+        reader.open(site.vendor.url(page))
+        forms.append((page, reader.values("Read for")))
+
+    def click(job):
+        page, values = job
+        tab = reader.copy()
+        assert sent(tab, site, page, values).status == 303
+        return tab.open(site.vendor.url(page)).status
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(click, forms + forms)) == {200}
+    assert all(sold(site, page, 1) for page in pages)
+
+
+REDIRECTS = ["//evil.example/", "//evil.example/articles/1.html", "///evil.example", "////evil.example/%2e%2e", "/\\evil.example",
+             "/\\/evil.example", "\\\\evil.example", "/\t/evil.example", "/%09/evil.example", "/%5cevil.example", "/%5Cevil.example/%2f..",
+             "/%2f%2fevil.example", "/%2Fevil.example", "//evil.example@127.0.0.1/", "//user:pass@evil.example/", "/.//evil.example",
+             "/..//evil.example", "/x/..//evil.example", "//evil%E3%80%82example", "//evil.example:80/", "/%0d%0aLocation:%20https://evil.example",
+             "/%0aSet-Cookie:x=y", "/%0d%0a%0d%0a<script>", "/x?%0d%0aLocation:https://evil.example", "/x?next=//evil.example",
+             "/x?next=https://evil.example/#", "https://evil.example/articles/1.html", "http://evil.example//x", "https:evil.example",
+             "https:/evil.example", "https:///evil.example", "javascript:alert(1)", "/javascript:alert(1)", "data:text/html,x",
+             "/;//evil.example", "//[::1]/", "//evil.example/?", "//%65vil.example/", "/@evil.example", "@evil.example", "/ /evil.example",
+             "/<script>", "/\"onclick=x", "//", "/\x01/evil.example", "/é//evil.example"]
+
+
+def raw(site, method, target, headers, body=b""):
+    """A request whose target goes out byte for byte; (status, header fields, body)."""
+    lines = ["%s: %s" % h for h in headers] + ["Host: 127.0.0.1:%d" % site.vendor.site.port, "Connection: close"]
+    if method == "POST":
+        lines.append("Content-Length: %d" % len(body))
+    with socket.create_connection(("127.0.0.1", site.vendor.site.port), timeout=20) as s:
+        s.sendall(("%s %s HTTP/1.1\r\n%s\r\n\r\n" % (method, target, "\r\n".join(lines))).encode("utf-8") + body)
+        text = b""
+        while piece := s.recv(65536):
+            text += piece
+    head, _, rest = text.partition(b"\r\n\r\n")
+    first, *fields = head.decode("latin-1").split("\r\n")
+    return int(first.split()[1]), [tuple(f.split(": ", 1)) for f in fields], rest.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("target", REDIRECTS)
+def test_clicks_lead_nowhere_else(site, reader, target):
+    """Back to the page's own address at this origin, or to the broker's question, whatever the request-target says."""
+    cookie = [("Cookie", "; ".join("%s=%s" % c for c in reader.jar(site.vendor.origin).items()))]
+    for cookies, wanted in ((cookie, site.vendor.origin + "/"), ([], site.broker.issuer + "/authorize?")):
+        status, _, page = raw(site, "GET", target, cookies + [("Accept", "text/html")])
+        token = re.search(r'name="token" value="([^"]*)"', page)
+        assert status in (400, 402, 403, 404) and bool(token) == (status == 402), (status, page)
+        if not token:
+            continue
+        values = {"netpay": "pay" if cookies else "wallet", "broker": site.broker.issuer, "token": token.group(1)}
+        fields = cookies + [("Origin", site.vendor.origin)] + list(FORM.items())
+        status, fields, _ = raw(site, "POST", target, fields, urllib.parse.urlencode(values).encode())
+        there = [v for k, v in fields if k.lower() == "location"]
+        assert status == 303 and len(there) == 1 and there[0].startswith(wanted), (status, fields)
+        assert re.fullmatch(r"[!-;=?-\[\]^-~]+", there[0]) and not there[0].startswith(site.vendor.origin + "//")
+        assert all(v.startswith("__Host-netpay-") for k, v in fields if k.lower() == "set-cookie")
+
+
+def test_sign_in_leads_back_to_the_page_alone(site):
+    """The way back is sealed in her browser; the query of the callback cannot change it."""
+    newcomer = Surfer()
+    newcomer.sign_up(site.broker, "1.00")
+    newcomer.open(site.vendor.url("/articles/21.html"))
+    newcomer.press("Pay ")
+    agreed = newcomer.fetch("POST", newcomer.url, dict(FORM, Origin=site.broker.issuer),
+                            urllib.parse.urlencode(newcomer.values("Confirm and read")))
+    callback = agreed.get("Location")
+    for more in ("&target=//evil.example", "&next=https://evil.example", "&redirect_uri=https://evil.example"):
+        assert newcomer.copy().fetch("HEAD", callback + more).status == 503
+        stranger = Surfer().fetch("GET", callback + more)
+        assert stranger.get("Location") in (None, site.vendor.url("/.well-known/netpay/wallet")) and not orders(stranger)
+    ahead = newcomer.fetch("GET", callback, {"Sec-Purpose": "prefetch"})
+    assert ahead.status == 503 and not ahead.get("Set-Cookie")
+    answer = newcomer.fetch("GET", callback)
+    assert answer.status == 303 and answer.get("Location") == site.vendor.url("/articles/21.html")
+    code = urllib.parse.parse_qs(urllib.parse.urlsplit(callback).query)["code"][0]
+    for name in site.nosy + [site.vendor.error_log, site.vendor.access_log, site.vendor.payment_log]:
+        assert code not in open(name, errors="replace").read(), name
+
+
+BODIES = [b"a", b"a=1&b=2", b"netpay=pay", b"netpay=pay&tok", b"token=x&a=netpay", b"netpay=1&netpay=2&token=x", b"netpay=%zz&token=x",
+          bytes(range(256)), b"x" * 2047, b"y" * 2048, b"z" * 2049, b"netpay=" + b"q" * 5000, b"big=" + b"w" * 300000]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("body", BODIES, ids=lambda b: "%d" % len(b))
+def test_the_sites_own_forms_arrive_whole(site, reader, body, chunked):
+    headers = dict(FORM, Origin=site.vendor.origin)
+    for who in (reader, Surfer()):
+        more = dict(headers, **{"Transfer-Encoding": "chunked"}) if chunked else headers
+        what = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+        answer = who.fetch("POST", site.vendor.url("/cgi/echo"), more, what)
+        assert answer.status == 200 and answer.body == body, (answer.status, len(answer.body))
+
+
+def test_programs_do_not_get_the_wallets_cookies(site, reader):
+    page = "/cgi/echo?cookie"
+    reader.jar(site.vendor.origin)["site"] = "its own"
+    reader.open(site.vendor.url(page))
+    answer = reader.press("Read for")
+    reader.jar(site.vendor.origin).pop("site")
+    assert answer.status == 200
+    theirs = answer.body.strip("[]").split("; ")
+    assert "site=its own" in theirs and not [c for c in theirs if re.match("__Host-netpay-(wallet|order|login)", c)]
+    _, value = reader.wallet(site.vendor.site)
+    for name in site.nosy:
+        text = open(name, errors="replace").read()
+        assert value not in text and "__Host-netpay-order" not in text, name
+
+
+def test_pages_bought_by_mistake_are_given_back(site):
+    page, wallet = ["/articles/%d.html" % i for i in (22, 23, 24, 25)], site.vendor.url("/.well-known/netpay/wallet")
+    reader = Surfer()
+    reader.sign_up(site.broker, "1.00")
+    reader.get_wallet(site.vendor.url(page[0]))
+    for p in page[1:]:
+        assert reader.open(site.vendor.url(p)).status == 200
+    reader.open(wallet)
+    assert "92 ¢" in reader.page.text
+    values, there = reader.values("Give back " + page[0]), wallet + "/give-back"
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": None}, {"Origin": site.vendor.origin, "Sec-Fetch-Site": "cross-site"}):
+        assert reader.fetch("POST", there, dict(FORM, **headers), urllib.parse.urlencode(values)).status == 403
+    for wrong in (dict(values, token=values["token"][:-2]), dict(values, token="")):
+        assert reader.fetch("POST", there, dict(FORM, Origin=site.vendor.origin), urllib.parse.urlencode(wrong)).status == 403
+    reader.press("Give back " + page[0])
+    assert reader.status == 200 and "You got 2 ¢ back." in reader.page.text and "94 ¢" in reader.page.text
+    for again in (values, dict(values, ticket="1"), dict(values, ticket="x"), {k: v for k, v in values.items() if k != "ticket"}):
+        answer = reader.fetch("POST", there, dict(FORM, Origin=site.vendor.origin), urllib.parse.urlencode(again))
+        assert answer.status == 200 and b"was not paid for here" in answer.body
+    # Sold again; and given back once a day.
+    assert reader.open(site.vendor.url(page[0])).status == 200 and sold(site, page[0], 2)
+    reader.open(wallet).press("Give back " + page[0])
+    assert "once a day" in reader.page.text and "92 ¢" in reader.page.text
+    # What was read again is hers, and no more than two a day are taken back.
+    for _ in range(2):
+        assert reader.open(site.vendor.url(page[1])).status == 200
+    reader.open(wallet).press("Give back " + page[1])
+    assert "opened again" in reader.page.text
+    reader.open(wallet).press("Give back " + page[2])
+    assert "You got 2 ¢ back." in reader.page.text
+    reader.open(wallet).press("Give back " + page[3])
+    assert "No more pages" in reader.page.text and "94 ¢" in reader.page.text
+    stacks.wait_for(lambda: [(p["units"], p["charged"], p["amount"]) for p in site.vendor.payments() if p["verdict"] == "given-back"]
+                    == [(20, False, "20000")] * 2, what="both in the log")
+    site.vendor.redeem()
+    site.broker.check()
+
+
+@pytest.mark.parametrize("mpm, tls", [("prefork", True), ("worker", False)])
+def test_every_kind_of_httpd_serves_wallets(make_vendor, mpm, tls):
+    """Children that come and go, over TLS too; a graceful restart forgets nobody."""
+    vendor = make_vendor(mpm=mpm, tls=tls)
+    reader = Surfer()
+    reader.sign_up(vendor.broker, "1.00")
+    reader.get_wallet(vendor.url("/articles/1.html"))
+    assert reader.status == 200 and "PAID-ARTICLE-1 " in reader.body
+    pages = [vendor.url("/articles/%d.html" % i) for i in range(2, 8)]
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        assert set(pool.map(lambda url: reader.copy().open(url).status, pages * 2)) == {200}
+    before = vendor.children()
+    vendor.graceful()
+    stacks.wait_for(lambda: set(vendor.children()) - set(before), what="new children")
+    assert reader.open(vendor.url("/articles/8.html")).status == 200
+    stacks.wait_for(lambda: sum(p["units"] for p in vendor.payments() if p["charged"]) == 8 * 20, what="eight pages sold")
+    assert "internal error" not in open(vendor.error_log).read()
+
+
+def test_new_secrets_for_wallets(make_vendor):
+    vendor = make_vendor(start=False)
+    names = [os.path.join(vendor.dir, "wallet.%d" % i) for i in range(2)]
+    os.makedirs(vendor.dir, exist_ok=True)
+    for name in names:
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(client.b64u(os.urandom(32)))
+    vendor.site.gate = vendor.site.gate.replace("NetPayPrice 0.02 usd", "NetPayPrice 0.02 usd\nNetPayWallets server cookie")
+    vendor.site.directives["NetPayWalletSecret"] = "file:" + names[0]
+    vendor.start()
+    readers = {}
+    for kind in ("server", "cookie"):
+        readers[kind] = Surfer()
+        readers[kind].sign_up(vendor.broker, "1.00")
+        readers[kind].get_wallet(vendor.url("/articles/1.html"), kind=kind)
+        assert readers[kind].status == 200
+    before = readers["cookie"].wallet(vendor.site)[1]
+    vendor.stop()
+    vendor.site.directives["NetPayWalletSecret"] = "file:%s file:%s" % (names[1], names[0])
+    vendor.start()
+    for reader in readers.values():
+        assert reader.open(vendor.url("/articles/2.html")).status == 200
+    assert readers["cookie"].wallet(vendor.site)[1] != before
+    vendor.stop()
+    vendor.site.directives["NetPayWalletSecret"] = "file:" + names[1]
+    vendor.start()
+    assert readers["cookie"].open(vendor.url("/articles/3.html")).status == 200
+
+
 # --- shared caches ---------------------------------------------------------
 
 FREE = '<Location "/free/">\n Header set Cache-Control "public, max-age=600"\n</Location>\n'
@@ -135,8 +484,17 @@ def test_cache_in_the_server_itself(make_vendor, quick):
         for headers in (BROWSER, {}, {"Cookie": "x=y"}, {"Cache-Control": "only-if-cached"}):
             stranger = client.http_request("GET", url, headers)
             assert stranger.status in (402, 504) and b"PAID" not in stranger.body, (quick, path, headers, stranger)
+    reader = Surfer()
+    reader.sign_up(vendor.broker, "1.00")
+    reader.get_wallet(vendor.url("/articles/2.html"))
+    assert reader.status == 200 and "PAID" in reader.body and reader.open(vendor.url("/articles/3.html")).status == 200
+    for path in ("/articles/2.html", "/articles/3.html"):
+        for cookies in ({}, {"Cookie": "x=y"}, {"Cookie": "%s=%s" % (reader.wallet(vendor.site)[0], "A" * 43)}):
+            stranger = client.http_request("GET", vendor.url(path), dict(BROWSER, **cookies))
+            assert stranger.status == 402 and b"PAID" not in stranger.body
     again = [client.http_request("GET", vendor.url("/free/index.html")) for _ in range(3)][-1]
     assert "HIT" in again.get("X-Cache") and b"free page" in kept(vendor.dir)  # the cache does work
+    assert b"__Host-netpay" not in kept(vendor.dir)
     assert b"PAID" not in kept(vendor.dir)
 
 
@@ -176,7 +534,7 @@ def test_cache_in_front(make_vendor, quick):
 
 @pytest.fixture(scope="module")
 def sample(shared):
-    vendor = stacks.Vendor(os.path.join(shared.dir, "warned"), broker=shared.broker, modules=["cache", "cache_disk", "expires"],
+    vendor = stacks.Vendor(os.path.join(shared.dir, "warned"), broker=shared.broker, modules=["cache", "cache_disk", "expires", "proxy"],
                            gate='<Location "/articles/">\n AuthType NetPay\n AuthName "n"\n Require netpay\n'
                                 ' NetPayPrice 0.02 usd\n #here\n</Location>\n<Location "/free/">\n #free\n</Location>\n')
     status, text = vendor.configtest()
@@ -189,7 +547,7 @@ def sample(shared):
 def warnings_for(sample, line, place):
     text = open(sample.config).read()
     mark = {"gate": " #here", "free": " #free", "host": "</VirtualHost>", "main": "<VirtualHost"}[place]
-    line = line.replace("{dir}", sample.dir)
+    line = line.replace("{dir}", sample.dir).replace("{broker}", sample.broker.issuer)
     text = text.replace(mark, line + "\n" + mark, 1)
     number = text[:text.index(line)].count("\n") + line.rstrip().count("\n") + 1
     path = os.path.join(sample.dir, "warned.conf")
@@ -211,6 +569,9 @@ def warnings_for(sample, line, place):
     ("gate", "ErrorDocument 402 https://elsewhere.example/pay", "not used"),
     ("main", "ErrorDocument 402 http://elsewhere.example/pay", "not used"),
     ("gate", "NetPayPaywall {dir}/page.html\nErrorDocument 402 /pay.html", "place of NetPayPaywall"),
+    ("host", "Header always set Content-Security-Policy \"default-src 'self'; form-action 'self'\"", "form-action does not name http://127"),
+    ("gate", "NetPayGrace 0 0", "NetPayGrace 0 makes"), ("host", "NetPayGrace 0 3", "NetPayGrace 0 makes"),
+    ("host", "ProxyPass /.well-known/netpay/wallet http://127.0.0.1:1/", "passed by"),
 ])
 def test_configtest_warns(sample, place, line, expected):
     where, said = warnings_for(sample, line, place)
@@ -220,7 +581,9 @@ def test_configtest_warns(sample, place, line, expected):
 @pytest.mark.parametrize("place, line", [
     ("host", "CacheStorePrivate Off"), ("host", "CacheEnable disk /"), ("free", "Header set Cache-Control public"),
     ("gate", "Header set X-Other y"), ("free", "ErrorDocument 402 /pay.html"), ("gate", "ErrorDocument 402 /pay.html"),
-    ("gate", "ErrorDocument 402 default"), ("gate", "NetPayPaywall {dir}/page.html"), ("host", "ErrorDocument 404 http://x.example/"),
+    ("gate", "Header always set Content-Security-Policy \"default-src 'self'\""), ("free", "Header set Content-Security-Policy \"form-action 'self'\""),
+    ("gate", "Header always set Content-Security-Policy \"form-action 'self' {broker}\""), ("gate", "NetPayGrace 300 0"), ("free", "NetPayGrace 0 0"), ("gate", "NetPayWallets none\nNetPayGrace 0 0"),
+    ("host", "ProxyPass /.well-known/netpay !"), ("gate", "ErrorDocument 402 default"), ("gate", "NetPayPaywall {dir}/page.html"), ("host", "ErrorDocument 404 http://x.example/"),
 ])
 def test_configtest_is_silent(sample, place, line):
     where, said = warnings_for(sample, line, place)

@@ -9,6 +9,7 @@
 #include "core/base64url.h"
 #include "core/touchstone.h"
 #include "core_support.h"
+#include "mod_netpay/custody/reply.h"
 #include "mod_netpay/purchase.h"
 
 namespace netpay::test {
@@ -23,6 +24,8 @@ struct ScriptedKeeper final : custody::Keeper {
     custody::Acquired regain(const PaymentPayload&, std::uint32_t) override { ++regained; return on_regain(); }
     bool confirm(const Tag16&) override { ++confirmed; return on_confirm(); }
     custody::HandoffAnswer hand_over(std::string_view) override { return {}; }
+    custody::Reply ask(std::string_view, std::string_view, const json::Object&) override { return {}; }
+    Result<Touchstone> read_touchstone(std::string_view, const std::string&) override { return {Code::mismatch, ""}; }
     bool clock_good() const override { return clock; }
     custody::Health health() override { return {}; }
     void on_urgent(std::function<void()>) override {}

@@ -207,13 +207,19 @@ class GateTextTest : public CPPUNIT_NS::TestFixture {
         CPPUNIT_ASSERT(doc->root().string("verdict") == "verification-failed");
         CPPUNIT_ASSERT(doc->root().string("reason") == "already-spent");
         CPPUNIT_ASSERT(doc->root().string("uri")->starts_with("/%01\"\\%FF\""));
+        CPPUNIT_ASSERT(!doc->root().string("wallet"));
+        line.wallet = "cookie";
+        CPPUNIT_ASSERT(format_paylog(line).find("\"wallet\":\"cookie\"") != std::string::npos);
     }
 
     void counters_add_up() {
         const auto c = std::make_unique<Counters>();
         c->count(Decision::paid);
         c->count(Decision::paid);
+        c->count(Decision::ordered);
+        c->count(Decision::given_back);
         c->count(Tick::cache_hit, 3);
+        c->count(Tick::wallet_server, 2);
         c->took(uusd(), *Amount::from(20000), 20);
         c->took(*Currency::parse("ueur"), *Amount::from(5), 1);
         c->took(uusd(), *Amount::from(1), 1);
@@ -221,7 +227,10 @@ class GateTextTest : public CPPUNIT_NS::TestFixture {
         c->payment_step(5000000);
         const std::string text = c->prometheus();
         for (const auto line : {"netpay_requests_total{verdict=\"paid\",reason=\"\"} 2\n",
+                                "netpay_requests_total{verdict=\"ordered\",reason=\"\"} 1\n",
+                                "netpay_requests_total{verdict=\"given-back\",reason=\"\"} 1\n",
                                 "netpay_cache_lookups_total{result=\"hit\"} 3\n",
+                                "netpay_wallet_pages_total{wallet=\"server\"} 2\n",
                                 "netpay_money_micro_total{currency=\"uusd\"} 20001\n",
                                 "netpay_units_total{currency=\"ueur\"} 1\n",
                                 "netpay_payment_step_seconds_bucket{le=\"0.000005\"} 0\n",

@@ -1,0 +1,621 @@
+#include "mod_netpay/ewallet/wallets.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "mod_netpay/custody/lock.h"
+#include "mod_netpay/custody/reply.h"
+#include "mod_netpay/ewallet/answer.h"
+#include "mod_netpay/ewallet/login.h"
+#include "mod_netpay/ewallet/orders.h"
+#include "mod_netpay/ewallet/picks.h"
+#include "mod_netpay/ewallet/refreshes.h"
+#include "mod_netpay/ewallet/vault.h"
+#include "mod_netpay/reader.h"
+
+namespace netpay::ewallet {
+namespace {
+
+using custody::Taken;
+using till::Entry;
+
+constexpr std::int64_t sweep_s = 60;
+constexpr std::int64_t fresh_s = 60;   // what the broker said so long ago of a grant is believed without asking
+constexpr std::uint32_t busy_retry_s = 2;
+constexpr std::size_t short_coin = 8;  // of a coin's name in the log
+
+bool held(const std::optional<Entry>& e, UnixTime now) {
+    return e && e->standing == till::Standing::held && e->coin.lease >= now;
+}
+
+// Units spent of a coin, as far as this vendor knows.
+std::uint32_t spent_of(const GrantedCoin& c, const std::optional<Entry>& e) {
+    if (!e) return c.spent;
+    return e->standing == till::Standing::held ? e->state.spent : std::max(e->state.spent, c.spent);
+}
+
+Amount worth(const GrantedCoin& c, std::uint32_t to, std::uint32_t from) {
+    return to > from ? c.unit.times(to - from).value_or(Amount()) : Amount();
+}
+
+bool is_gone(const std::optional<Entry>& e, std::uint64_t epoch) {
+    return e && e->standing == till::Standing::handed_over && e->coin.epoch > epoch;
+}
+
+// What is no news to a grant that begins now.
+std::uint64_t ended_epoch(const std::optional<Entry>& e) {
+    return e && e->standing == till::Standing::handed_over ? e->coin.epoch : 0;
+}
+
+Standing moved_from(const std::string& issuer) {
+    Standing s;
+    s.kind = Standing::Kind::moved;
+    s.issuer = issuer;
+    return s;
+}
+
+PastCoin past_of(const GrantedCoin& c) { return {c.name, c.tag, c.salt, c.granted, c.word}; }
+
+class StoredWallets final : public Wallets {
+public:
+    StoredWallets(Options o, till::Till& till, custody::Keeper& keeper, custody::World world)
+        : o_(std::move(o)),
+          till_(till),
+          keeper_(keeper),
+          world_(world),
+          cookies_(o_.origin, o_.keys, world.random),
+          refreshes_(o_.origin, keeper, chains_, world.log) {}
+
+    Result<bool> start();
+
+    Considered consider(const Visit& v) override;
+    std::optional<Debit> next(const Visit& v, const Debit& debit, const Refusal& refusal) override;
+    std::string form_token(const Visit& v) override;
+    std::optional<Price> form_token_ok(const Visit& v, std::string_view token) override;
+    std::string order(const Visit& v) override;
+    Result<Begun> begin(const Visit& v, const std::string& issuer, bool cookie_kind) override;
+    Begun finish(std::string_view cookies, const form::Fields& query, UnixTime now) override;
+    Begun leave(std::string_view cookies, UnixTime now) override;
+    std::optional<Sight> look(std::string_view cookies, UnixTime now, std::int64_t window_s) override;
+    void sweep(UnixTime now) override;
+
+private:
+    using Held = std::shared_ptr<const Wallet>;
+    struct Opening {
+        Held wallet;
+        std::string moved_from;          // it was one until now, of this broker
+        std::vector<std::string> cookies;
+    };
+    Opening open_wallet(std::string_view cookies, UnixTime now, bool server, bool cookie);
+    Standing standing_of(const Wallet& w, const std::optional<Entry>& e) const;
+    bool allowed(const Visit& v, const Wallet& w) const;
+    std::optional<Debit> read_again(const Visit& v, const Held& w);
+    std::optional<Debit> read_again(const Visit& v, const Held& w, const PastCoin& c, const std::optional<Entry>& e);
+    PaymentPayload payload(const GrantedCoin& c, std::uint32_t index);
+    Debit debit(const Visit& v, const Held& w, PaymentPayload payload) const;
+
+    // The steps of a payment that is allowed. True: go on with the next.
+    struct Payment {
+        const Visit& visit;
+        Considered& out;
+        Held wallet;
+        std::optional<Entry> entry = {};
+        std::uint32_t units = 0;
+        bool refreshed = false, acquired = false;
+    };
+    void pay(Payment& p);
+    bool suffices(const Payment& p) const;
+    bool refresh(Payment& p);
+    bool acquire(Payment& p);
+    bool use(Payment& p);
+    std::optional<std::uint32_t> told_spent(Payment& p);
+    // Nothing: every ticket is used or taken. Errors: said already.
+    Result<std::optional<Debit>> with_ticket(const Visit& v, const Held& w, const Entry& e, std::uint32_t units, std::uint32_t least);
+
+    void come_home(const Login& login, Document document, std::string_view cookies, UnixTime now, Begun& out);
+    void add_paid(std::vector<Paid>& out, const Tag16& coin, UnixTime since);
+    std::string url(std::string_view target) const { return o_.origin + safe_target(target); }
+    void say(custody::Log::Level level, const std::string& text) const { world_.log.write(level, text); }
+
+    const Options o_;
+    till::Till& till_;
+    custody::Keeper& keeper_;
+    const custody::World world_;
+    const Cookies cookies_;
+    Chains chains_;
+    Refreshes refreshes_;
+    std::string directory_;
+    std::unique_ptr<SealedStore> store_;
+    std::unique_ptr<Picks> picks_;
+    std::unique_ptr<Vault> vault_;
+};
+
+Result<bool> StoredWallets::start() {
+    if (o_.keys.empty()) return {Code::malformed, "e-wallets: no key"};
+    directory_ = o_.directory + "/ewallets";
+    if (auto made = world_.disk.make_directory(directory_); !made) return made;
+    auto store = SealedStore::open(directory_, o_.origin, o_.keys, world_.random);
+    if (!store) return store.error();
+    auto picks = Picks::open(directory_);
+    if (!picks) return picks.error();
+    store_ = std::move(*store);
+    picks_ = std::move(*picks);
+    vault_ = std::make_unique<Vault>(*store_, cookies_, world_.random);
+    return true;
+}
+
+// The browser's e-wallet; one that is over is taken from it.
+StoredWallets::Opening StoredWallets::open_wallet(std::string_view cookies, UnixTime now, bool server, bool cookie) {
+    Opening o;
+    auto found = vault_->open(cookies, now, server, cookie);
+    if (!found) {
+        say(custody::Log::Level::error, found.error().detail);
+        return o;
+    }
+    o.cookies = std::move(found->cookies);
+    if (!found->wallet) {
+        if (found->presented) o.cookies.push_back(vault_->clear());
+        return o;
+    }
+    const auto& d = found->wallet->document;
+    const bool accepted = std::find(o_.issuers.begin(), o_.issuers.end(), d.issuer) != o_.issuers.end();
+    if (!accepted || d.until < now || is_gone(till_.find(d.coin.tag), d.coin.epoch)) {
+        o.moved_from = d.issuer;
+        o.cookies = {vault_->drop(*found->wallet)};
+        return o;
+    }
+    o.wallet = std::make_shared<Wallet>(std::move(*found->wallet));
+    return o;
+}
+
+Standing StoredWallets::standing_of(const Wallet& w, const std::optional<Entry>& e) const {
+    const auto& d = w.document;
+    const auto spent = spent_of(d.coin, e);
+    Standing s;
+    s.kind = Standing::Kind::held;
+    s.issuer = d.issuer;
+    s.currency = d.currency;
+    s.balance = worth(d.coin, d.coin.n, spent);
+    s.today = worth(d.coin, d.coin.granted, spent);
+    s.per_page = d.per_page;
+    s.per_day = d.per_day;
+    s.automatic = d.automatic;
+    return s;
+}
+
+// Whether the reader said yes to this page: by an order a moment ago, or by
+// "automatic" for pages up to a price.
+bool StoredWallets::allowed(const Visit& v, const Wallet& w) const {
+    const auto& d = w.document;
+    if (v.price.currency != d.currency) return false;
+    if (v.ordered_ok && ordered(cookies_, v.cookies, {w.binding, v.target, v.price}, v.now)) return true;
+    return v.unasked && d.automatic && v.price.amount <= d.per_page;
+}
+
+// W_index with what custody needs to get the coin.
+PaymentPayload StoredWallets::payload(const GrantedCoin& c, std::uint32_t index) {
+    PaymentPayload p;
+    p.coin = c.name;
+    p.tag = c.tag;
+    p.index = index;
+    p.payword = chains_.at(c.tag, c.salt, c.granted, c.word, index);
+    p.touchstone = c.touchstone;
+    p.holder = c.holder;
+    if (c.holder) p.held = c.held;
+    return p;
+}
+
+Debit StoredWallets::debit(const Visit& v, const Held& w, PaymentPayload payload) const {
+    Debit d{std::move(payload), {}, w, false};
+    if (auto done = order_done(cookies_, v.cookies, v.target); !done.empty()) d.cookies.push_back(std::move(done));
+    return d;
+}
+
+// A page paid for lately is read again by the ticket that paid it, which no
+// till charges twice: no order is needed, and "automatic" neither.
+std::optional<Debit> StoredWallets::read_again(const Visit& v, const Held& w) {
+    const auto& c = w->document.coin;
+    if (auto d = read_again(v, w, past_of(c), till_.find(c.tag))) return d;
+    const auto& past = w->document.past;
+    return past ? read_again(v, w, *past, till_.find(past->tag)) : std::nullopt;
+}
+
+std::optional<Debit> StoredWallets::read_again(const Visit& v, const Held& w, const PastCoin& c, const std::optional<Entry>& e) {
+    if (!held(e, v.now)) return std::nullopt;
+    for (const auto& t : e->state.recent) {
+        if (!t.index || t.resource != v.resource || v.now - t.used_at > v.grace_s || t.index > c.granted) continue;
+        PaymentPayload p;
+        p.coin = c.name;
+        p.tag = c.tag;
+        p.index = t.index;
+        p.payword = chains_.at(c.tag, c.salt, c.granted, c.word, t.index);
+        auto d = debit(v, w, std::move(p));
+        d.again = true;
+        return d;
+    }
+    return std::nullopt;
+}
+
+bool StoredWallets::suffices(const Payment& p) const {
+    const auto& c = p.wallet->document.coin;
+    return std::uint64_t{spent_of(c, p.entry)} + p.units <= c.granted;
+}
+
+// What the broker is to be told is spent of the coin. It keeps that, so none
+// of it is given back to the reader any more. Nothing: the till cannot say so now.
+std::optional<std::uint32_t> StoredWallets::told_spent(Payment& p) {
+    const auto& c = p.wallet->document.coin;
+    for (int tries = 0; p.entry && tries < 3; ++tries) {
+        const till::Till::Shown shown{c.tag, p.entry->state.spent, p.entry->given_back};
+        const auto stands = till_.show(std::span(&shown, 1));
+        if (!stands) say(custody::Log::Level::error, stands.error().detail);
+        if (!stands) return std::nullopt;
+        if (stands->front()) break;
+        p.entry = till_.find(c.tag);
+    }
+    return spent_of(c, p.entry);
+}
+
+// More of the grant, or another coin.
+bool StoredWallets::refresh(Payment& p) {
+    const auto& v = p.visit;
+    const auto& before = p.wallet->document;
+    p.refreshed = true;
+    const auto enough = [&](const Document& d) {
+        const auto units = units_for(v.price.amount, d.coin.unit);
+        const bool more = d.coin.tag != before.coin.tag || d.coin.granted > before.coin.granted;
+        return more && units && std::uint64_t{spent_of(d.coin, till_.find(d.coin.tag))} + *units <= d.coin.granted;
+    };
+    const auto spent = told_spent(p);
+    auto answer = spent ? refreshes_.ask(*p.wallet, v.price.amount, *spent, v.now, enough) : Refreshes::Answer();
+    auto& kind = p.out.standing.kind;
+    switch (answer.said) {
+        case Refreshes::Said::day_limit: kind = Standing::Kind::day_limit; return false;
+        case Refreshes::Said::too_little: kind = Standing::Kind::too_little; return false;
+        case Refreshes::Said::silent: p.out.standing.broker_silent = true; return false;
+        case Refreshes::Said::ended:
+            p.out.cookies = {vault_->drop(*p.wallet)};
+            kind = Standing::Kind::moved;
+            p.wallet = nullptr;
+            return false;
+        case Refreshes::Said::fresh: break;
+    }
+    auto fresh = std::make_shared<Wallet>();
+    fresh->document = std::move(*answer.document);
+    fresh->binding = p.wallet->binding;
+    fresh->sid = p.wallet->sid.clone();
+    fresh->document.coin.epoch = ended_epoch(till_.find(fresh->document.coin.tag));
+    if (fresh->document.coin.tag == before.coin.tag) {
+        fresh->document.coin.epoch = before.coin.epoch;
+        fresh->document.past = before.past;
+    } else {
+        fresh->document.past = past_of(before.coin);
+        p.acquired = false;
+    }
+    auto kept = vault_->keep(*fresh, v.now);
+    if (!kept && kept.error().code == Code::expired) {  // she signed out meanwhile
+        p.out.standing = {};
+        p.wallet = nullptr;
+        return false;
+    }
+    if (!kept) {
+        say(custody::Log::Level::error, kept.error().detail);
+        return false;
+    }
+    if (!kept->empty()) p.out.cookies = std::move(*kept);
+    p.wallet = std::move(fresh);
+    return true;
+}
+
+// The coin to this till.
+bool StoredWallets::acquire(Payment& p) {
+    const auto& c = p.wallet->document.coin;
+    p.acquired = true;
+    const auto top = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(c.granted, std::uint64_t{spent_of(c, p.entry)} + p.visit.max_hop));
+    const auto wanted = payload(c, top);
+    const auto a = p.entry ? keeper_.regain(wanted, p.visit.max_hop) : keeper_.acquire(wanted, p.visit.max_hop);
+    const bool got = a.taken == Taken::held;
+    if (o_.counters) {
+        o_.counters->count(p.entry ? (got ? Tick::regain : Tick::regain_failed) : (got ? Tick::acquire : Tick::acquire_failed));
+        if (const auto tick = takeover_tick(a.way); got && tick) o_.counters->count(*tick);
+    }
+    if (got) return true;
+    if (a.taken == Taken::unavailable) {
+        say(custody::Log::Level::warning, "coin " + c.name.substr(0, short_coin) + ": " + a.detail);
+        p.out.refusal = refuse::unavailable(Decision::custody_unavailable, a.retry_after_s);
+        return false;
+    }
+    // It was spent elsewhere, returned, or is past its time: the broker knows what there is instead.
+    if (!p.refreshed && refresh(p)) {
+        p.acquired = false;
+        return true;
+    }
+    if (p.out.standing.kind == Standing::Kind::held) p.out.standing.kind = Standing::Kind::moved;
+    return false;
+}
+
+Result<std::optional<Debit>> StoredWallets::with_ticket(const Visit& v, const Held& w, const Entry& e, std::uint32_t units,
+                                                        std::uint32_t least) {
+    const auto& c = w->document.coin;
+    Picks::Wish wish;
+    wish.coin = c.tag;
+    wish.resource = v.resource;
+    wish.state = &e.state;
+    // The till lets nothing hop further.
+    wish.granted = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(c.granted, std::uint64_t{e.state.revealed} + v.max_hop));
+    wish.units = units;
+    wish.least = least;
+    wish.target = v.target;
+    wish.price = v.price;
+    wish.now = v.now;
+    const auto ticket = picks_->pick(wish);
+    if (!ticket) {
+        say(custody::Log::Level::error, ticket.error().detail);
+        return ticket.error();
+    }
+    if (!*ticket) return std::optional<Debit>();
+    auto p = payload(c, **ticket);
+    p.holder.reset();  // it is held here
+    p.held.reset();
+    return std::optional(debit(v, w, std::move(p)));
+}
+
+// False: there are units, and no ticket.
+bool StoredWallets::use(Payment& p) {
+    // Another tab may have paid it since consider() looked; to the ticket's
+    // choice a page that is not paid yet must look so in the same state.
+    p.out.debit = read_again(p.visit, p.wallet, past_of(p.wallet->document.coin), p.entry);
+    if (p.out.debit) return true;
+    auto d = with_ticket(p.visit, p.wallet, *p.entry, p.units, 0);
+    if (d) p.out.debit = std::move(*d);
+    else p.out.refusal = refuse::unavailable(Decision::till_unavailable, busy_retry_s);
+    return p.out.debit || p.out.refusal;
+}
+
+// Refreshed and acquired at most once each, a coin that came by a refresh once more.
+void StoredWallets::pay(Payment& p) {
+    for (;;) {
+        const auto& c = p.wallet->document.coin;
+        p.entry = till_.find(c.tag);
+        p.out.standing = standing_of(*p.wallet, p.entry);
+        const auto units = units_for(p.visit.price.amount, c.unit);
+        if (!units) {
+            p.out.standing.kind = Standing::Kind::too_little;
+            return;
+        }
+        p.units = *units;
+        // What was given back has its units and not its ticket, and other tabs
+        // hold some: then there may be none, though the grant suffices.
+        const bool enough = suffices(p), here = held(p.entry, p.visit.now);
+        if (enough && here && use(p)) return;
+        if (!enough || here) {
+            if (p.refreshed) {
+                p.out.standing.kind = Standing::Kind::day_limit;
+                return;
+            }
+            if (!refresh(p)) return;
+            continue;
+        }
+        // The coin is elsewhere. Whether it may still be fetched is the broker's
+        // to say: the reader may have taken the e-wallet to another site.
+        if (!p.refreshed && p.visit.now - p.wallet->document.at > fresh_s) {
+            if (!refresh(p)) return;
+            continue;
+        }
+        if (p.acquired) {
+            p.out.refusal = refuse::unavailable(Decision::custody_unavailable, busy_retry_s);
+            return;
+        }
+        if (!acquire(p)) return;
+    }
+}
+
+Considered StoredWallets::consider(const Visit& v) {
+    Considered out;
+    auto o = open_wallet(v.cookies, v.now, v.server, v.cookie);
+    out.cookies = std::move(o.cookies);
+    if (!o.moved_from.empty()) out.standing = moved_from(o.moved_from);
+    if (!o.wallet) return out;
+    const Wallet& w = *o.wallet;
+    const auto& c = w.document.coin;
+    const auto e = till_.find(c.tag);
+    out.standing = standing_of(w, e);
+    if ((out.debit = read_again(v, o.wallet))) return out;
+    if (v.price.currency != w.document.currency) {
+        out.standing = {};
+        return out;
+    }
+    if (!allowed(v, w)) {
+        // As it would come out, where that is known.
+        const auto units = units_for(v.price.amount, c.unit);
+        const bool enough = units && std::uint64_t{spent_of(c, e)} + *units <= c.granted;
+        const auto said = enough ? std::nullopt : refreshes_.denied(w, v.price.amount, v.now);
+        if (said == Refreshes::Said::day_limit) out.standing.kind = Standing::Kind::day_limit;
+        if (said == Refreshes::Said::too_little) out.standing.kind = Standing::Kind::too_little;
+        return out;
+    }
+    Payment p{v, out, o.wallet};
+    pay(p);
+    return out;
+}
+
+std::optional<Debit> StoredWallets::next(const Visit& v, const Debit& debit, const Refusal& refusal) {
+    const bool spent = refusal.decision == Decision::already_spent;
+    const bool short_of = refusal.decision == Decision::insufficient && refusal.needed && !debit.again;
+    if ((!spent && !short_of) || !debit.wallet || !allowed(v, *debit.wallet)) return std::nullopt;
+    const auto& c = debit.wallet->document.coin;
+    const auto e = till_.find(c.tag);
+    const auto units = units_for(v.price.amount, c.unit);
+    if (!held(e, v.now) || !units) return std::nullopt;
+    if (!debit.again)
+        if (auto paid = read_again(v, debit.wallet, past_of(c), e)) return paid;
+    if (std::uint64_t{e->state.spent} + *units > c.granted) return std::nullopt;
+    auto other = with_ticket(v, debit.wallet, *e, *units, short_of ? *refusal.needed : 0);
+    return other ? std::move(*other) : std::nullopt;
+}
+
+std::string StoredWallets::form_token(const Visit& v) {
+    const auto o = open_wallet(v.cookies, v.now, v.server, v.cookie);
+    return ewallet::form_token(cookies_, {o.wallet ? o.wallet->binding : std::string(), v.target, v.price}, v.now);
+}
+
+std::optional<Price> StoredWallets::form_token_ok(const Visit& v, std::string_view token) {
+    const auto o = open_wallet(v.cookies, v.now, v.server, v.cookie);
+    return form_token_price(cookies_, o.wallet ? o.wallet->binding : std::string(), v.target, token, v.now);
+}
+
+std::string StoredWallets::order(const Visit& v) {
+    const auto o = open_wallet(v.cookies, v.now, v.server, v.cookie);
+    return order_cookie(cookies_, {o.wallet ? o.wallet->binding : std::string(), v.target, v.price}, v.now);
+}
+
+Result<Begun> StoredWallets::begin(const Visit& v, const std::string& issuer, bool cookie_kind) {
+    if (std::find(o_.issuers.begin(), o_.issuers.end(), issuer) == o_.issuers.end())
+        return {Code::mismatch, "a broker not accepted here"};
+    if (!(cookie_kind ? v.cookie : v.server)) return {Code::mismatch, "a kind of e-wallet not offered here"};
+    Login login;
+    login.issuer = issuer;
+    login.target = v.target;
+    login.in_cookie = cookie_kind;
+    login.server_too = v.server;
+    login.price = v.price;
+    auto b = begin_login(cookies_, world_.random, std::move(login), o_.origin + std::string(callback_path), v.cookies, v.now);
+    if (!b) return b.error();
+    return Begun{std::move(b->location), std::move(b->cookies), std::nullopt};
+}
+
+Begun StoredWallets::finish(std::string_view cookies, const form::Fields& query, UnixTime now) {
+    Begun out;
+    const auto login = login_of(cookies_, cookies, query, now);
+    if (!login) {
+        out.location = url(wallet_path);
+        return out;
+    }
+    out.location = url(login->target);
+    out.cookies.push_back(login_done(cookies_, *login));
+    const auto code = query.find("code");
+    if (code == query.end()) return out;  // she said no, or the broker did
+    const auto reply = keeper_.ask(login->issuer, "ewallet/token",
+                                   json::Object()
+                                       .set("code", code->second)
+                                       .set("redirect_uri", o_.origin + std::string(callback_path))
+                                       .set("code_verifier", login->verifier.expose()));
+    if (reply.status == 0) {
+        out.cookies.clear();
+        out.refusal = refuse::unavailable(Decision::custody_unavailable, reply.retry_after_s);
+        return out;
+    }
+    if (reply.status != 200) {
+        say(custody::Log::Level::warning, reply.detail);
+        return out;
+    }
+    auto d = read_answer(reply.body->root(), login->issuer, o_.origin, {}, keeper_, chains_, now);
+    if (d) come_home(*login, std::move(*d), cookies, now, out);
+    else say(custody::Log::Level::error, d.error().detail);
+    return out;
+}
+
+// The grant into the browser, in place of what it had, and the page she came from.
+void StoredWallets::come_home(const Login& login, Document document, std::string_view cookies, UnixTime now, Begun& out) {
+    Wallet w;
+    w.document = std::move(document);
+    w.binding = binding_of(w.document.grant);
+    w.document.coin.epoch = ended_epoch(till_.find(w.document.coin.tag));
+    const auto before = vault_->open(cookies, now, true, true);
+    if (before && before->wallet) {
+        const auto& old = before->wallet->document;
+        if (old.coin.tag == w.document.coin.tag) w.document.past = old.past;
+        else w.document.past = past_of(old.coin);
+    }
+    auto cookie = vault_->found(w, login.in_cookie, now);
+    if (!cookie && cookie.error().code == Code::limit && login.in_cookie && login.server_too)
+        cookie = vault_->found(w, false, now);
+    if (!cookie) {
+        say(custody::Log::Level::error, cookie.error().detail);
+        return;
+    }
+    if (before && before->wallet) vault_->replace(*before->wallet, now);
+    out.cookies.push_back(std::move(*cookie));
+    if (login.price.amount.micro())
+        if (auto order = order_cookie(cookies_, {w.binding, login.target, login.price}, now); !order.empty())
+            out.cookies.push_back(std::move(order));
+}
+
+Begun StoredWallets::leave(std::string_view cookies, UnixTime now) {
+    Begun out;
+    out.location = url(wallet_path);
+    const auto found = vault_->open(cookies, now, true, true);
+    if (!found) {
+        out.refusal = refuse::unavailable(Decision::till_unavailable, busy_retry_s);
+        return out;
+    }
+    if (!found->presented) return out;
+    if (!found->wallet) {
+        out.cookies.push_back(vault_->clear());
+        return out;
+    }
+    out.cookies.push_back(vault_->drop(*found->wallet));
+    const auto& d = found->wallet->document;
+    (void)keeper_.ask(d.issuer, "ewallet/leave", json::Object().set("grant", d.grant.expose()));
+    return out;
+}
+
+void StoredWallets::add_paid(std::vector<Paid>& out, const Tag16& coin, UnixTime since) {
+    const auto e = till_.find(coin);
+    if (!e) return;
+    const auto picked = picks_->of(coin);
+    for (const auto& t : e->state.recent) {
+        if (!t.index || t.used_at < since) continue;
+        const auto p = std::find_if(picked.begin(), picked.end(), [&](const Picks::Picked& q) {
+            return q.resource == t.resource && q.ticket == t.index && !q.target.empty();
+        });
+        if (p != picked.end()) out.push_back({p->target, coin, t.index, t.resource, p->units, p->price, t.used_at});
+    }
+}
+
+std::optional<Sight> StoredWallets::look(std::string_view cookies, UnixTime now, std::int64_t window_s) {
+    const auto o = open_wallet(cookies, now, true, true);
+    Sight s;
+    if (!o.moved_from.empty()) {
+        s.standing = moved_from(o.moved_from);
+        return s;
+    }
+    if (!o.wallet) return std::nullopt;
+    const auto& d = o.wallet->document;
+    s.standing = standing_of(*o.wallet, till_.find(d.coin.tag));
+    s.until = d.until;
+    s.in_cookie = o.wallet->in_cookie();
+    add_paid(s.paid, d.coin.tag, now - window_s);
+    if (d.past) add_paid(s.paid, d.past->tag, now - window_s);
+    std::stable_sort(s.paid.begin(), s.paid.end(), [](const Paid& a, const Paid& b) { return a.at > b.at; });
+    return s;
+}
+
+void StoredWallets::sweep(UnixTime now) {
+    const auto stamp_path = directory_ + "/swept";
+    const auto recently = [&] {
+        const auto s = world_.disk.stamp(stamp_path);
+        const auto ago = s ? now - s->changed_ns / 1000000000 : -1;
+        return ago >= 0 && ago < sweep_s;
+    };
+    if (recently()) return;
+    const auto lock = custody::ByteLock::take(directory_ + "/lock", 1, std::chrono::milliseconds(0));
+    if (!lock || recently()) return;
+    if (const auto set = world_.disk.set_time(stamp_path, now); !set) return say(custody::Log::Level::error, set.error().detail);
+    const auto gone = [&](const SealedStore::Label& l) { return is_gone(till_.find(l.coin), l.epoch); };
+    if (const auto done = store_->sweep(now, gone); !done) say(custody::Log::Level::error, done.error().detail);
+    if (const auto done = picks_->sweep(now); !done) say(custody::Log::Level::error, done.error().detail);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Wallets>> Wallets::open(Options options, till::Till& till, custody::Keeper& keeper,
+                                               custody::World world) {
+    auto w = std::make_unique<StoredWallets>(std::move(options), till, keeper, world);
+    if (const auto started = w->start(); !started) return started.error();
+    return std::unique_ptr<Wallets>(std::move(w));
+}
+
+}  // namespace netpay::ewallet
