@@ -5,7 +5,9 @@ import filecmp
 import glob
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -46,13 +48,49 @@ def with_packages(source, target):
     return target
 
 
+class Player:
+    """run.mjs, which plays one scenario after the other in one Chromium; started again after one that hangs."""
+
+    def __init__(self, place):
+        self.place, self.child = place, None
+
+    def play(self, given):
+        """The report; None if there is none within SCENARIO_S."""
+        if self.child is None or self.child.poll() is not None:
+            self.child = subprocess.Popen(["node", "run.mjs"], cwd=self.place, stdin=subprocess.PIPE,
+                                          stdout=subprocess.PIPE, start_new_session=True)
+        self.child.stdin.write(json.dumps(given).encode() + b"\n")
+        self.child.stdin.flush()
+        ready, _, _ = select.select([self.child.stdout], [], [], SCENARIO_S)
+        line = self.child.stdout.readline() if ready else b""
+        if not line:
+            self.kill()
+            return None
+        return json.loads(line)
+
+    def kill(self):
+        os.killpg(self.child.pid, signal.SIGKILL)  # and its Chromium
+        self.child.wait()
+
+    def close(self):
+        if self.child is None or self.child.poll() is not None:
+            return
+        self.child.stdin.close()
+        try:
+            self.child.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @pytest.fixture(scope="session")
 def player():
-    """A directory with run.mjs, its scenarios and their packages."""
+    """run.mjs and its scenarios in a directory with their packages."""
     if not os.access(os.environ.get("NETPAY_CHROMIUM", "/usr/bin/chromium"), os.X_OK):
         pytest.skip("Debian's chromium is not installed")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    return with_packages(HERE, os.path.join(stacks.BUILD, "browser-tests" + worker))
+    made = Player(with_packages(HERE, os.path.join(stacks.BUILD, "browser-tests" + worker)))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +103,15 @@ def extension():
     return os.path.join(place, "dist", "chromium")
 
 
+# Both kinds of e-wallets of a plain browser.
+WALLETS = """
+  <Location "/">
+    NetPayWallets server cookie
+  </Location>
+"""
 # What the first newspaper tells of its pages to who has not paid, and what nobody should be taken in by.
 TOLD = """
+  NetPayGiveBack 300 2
   <Location "/articles/ferry.html">
     NetPayTitle "The night ferry sails again"
     NetPayTeaser "At ten past eleven on Friday the Tern let go of the north quay with forty-one passengers aboard."
@@ -90,7 +135,8 @@ TEMPLATE = """
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A broker, a card provider and two newspapers with the sample site, each on an address of its own."""
+    """A broker, a card provider and two newspapers with the sample site, each on an address of its own. At the end the
+    broker's books must fit the newspapers' tills, to the last unit."""
     with cardshop.CardShop() as cards, \
             stacks.Stack(vendor=False, broker_options=cards.options(tmp_path_factory.mktemp("card"))) as made:
         cards.endpoint = made.broker.issuer + "/webhooks/card"
@@ -101,19 +147,28 @@ def world(tmp_path_factory):
         made.broker.publisher = publisher.body.split('class="phrase">', 1)[1].split("<", 1)[0]
         for number, (host, extra) in enumerate(zip(HOSTS, (TOLD, TEMPLATE)), 1):
             name = demo.name_of(number)
-            vendor = made.add_vendor(start=False, host=host, pages={}, realm=name, gate=demo.GATE, extra=extra)
+            vendor = made.add_vendor(start=False, host=host, pages={}, realm=name, gate=demo.GATE, extra=WALLETS + extra)
             demo.copy_site(vendor, name)
             made.run(vendor)
         yield made
+        status, found = made.audit()
+        assert status == 0, found
+
+
+# In this order in the table.
+WALLETS_SHOWN = ["server", "cookie", "extension", "command line"]
+ACTS_SHOWN = ["free page", "first page", "next page, automatic", "next page, asked", "the same page again", "next site",
+              "after running out"]
 
 
 def table(rows):
     """Clicks / round trips: a line for each e-wallet, a column for what was done."""
-    acts = list(dict.fromkeys(row["act"] for row in rows))
     cells = {(row["wallet"], row["act"]): "%d / %d" % (row["clicks"], row["trips"]) for row in rows}
-    lines = ["Clicks / round trips", "", "| | %s |" % " | ".join(acts), "|---" * (len(acts) + 1) + "|"]
-    for wallet in dict.fromkeys(row["wallet"] for row in rows):
-        lines.append("| %s | %s |" % (wallet, " | ".join(cells.get((wallet, act), "–") for act in acts)))
+    strange = [key for key in cells if key[0] not in WALLETS_SHOWN or key[1] not in ACTS_SHOWN]
+    assert not strange, strange
+    lines = ["Clicks / round trips", "", "| | %s |" % " | ".join(ACTS_SHOWN), "|---" * (len(ACTS_SHOWN) + 1) + "|"]
+    for wallet in WALLETS_SHOWN:
+        lines.append("| %s | %s |" % (wallet, " | ".join(cells.get((wallet, act), "–") for act in ACTS_SHOWN)))
     return "\n".join(lines) + "\n"
 
 
@@ -137,6 +192,7 @@ def play(player, world, written, tmp_path):
 
     def played(scenario, **more):
         given = {
+            "scenario": scenario,
             "artifacts": ARTIFACTS,
             "scratch": str(tmp_path),
             "origins": [world.broker.issuer, world.cards.url] + [v.origin for v in world.vendors],
@@ -150,15 +206,11 @@ def play(player, world, written, tmp_path):
                      for v in world.vendors],
         }
         given.update(more)
-        file = str(tmp_path / "env.json")
-        with open(file, "w") as out:
-            json.dump(given, out)
-        done = subprocess.run(["node", "run.mjs", scenario, file], cwd=player, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=SCENARIO_S)
-        assert done.returncode == 0, "%s\n%s\npictures: %s" % (done.stderr, done.stdout,
-                                                               os.path.join(ARTIFACTS, scenario))
-        report = json.loads(done.stdout.splitlines()[-1])
-        with open(os.path.join(ARTIFACTS, scenario, "rows.json"), "w") as out:
+        report = player.play(given)
+        pictures = os.path.join(ARTIFACTS, scenario)
+        assert report, "%s did not end within %d s; pictures: %s" % (scenario, SCENARIO_S, pictures)
+        assert "error" not in report, "%s\npictures: %s" % (report["error"], pictures)
+        with open(os.path.join(pictures, "rows.json"), "w") as out:
             json.dump(report["rows"], out)
         return report
 

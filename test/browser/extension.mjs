@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 
 /** Polls until `condition` is true; its value. */
-async function until(what, condition, milliseconds = 15000) {
+export async function until(what, condition, milliseconds = 15000) {
   const end = Date.now() + milliseconds;
   for (;;) {
     const value = await condition();
@@ -81,9 +81,35 @@ export class Extension {
     await this.worker.evaluate(async (id) => { chrome.action.onClicked.dispatch(await chrome.tabs.get(id)); }, tabId);
   }
 
-  /** The page of money and settings, in a tab of its own that stays. */
+  /** The pointer goes to a link and presses it until the payment is ready to go with the request; then `act`, and it is let go. */
+  async follow(link, act = async () => undefined) {
+    const { page } = this.reader;
+    await this.told();
+    await link.hover();
+    await page.mouse.down();
+    await until('the payment is ready', async () => (await this.rules()).length > 0);
+    await act();
+    await page.mouse.up();
+  }
+
+  /** Waits until the page is there and tells the extension of its links. */
+  async told() {
+    const tabId = await this.tab();
+    await until('the page tells of its links', () => this.worker.evaluate(async (id) => {
+      const [frame] = await chrome.scripting.executeScript({ target: { tabId: id }, func: () => globalThis.netpayListens });
+      return frame.result;
+    }, tabId).catch(() => false));
+  }
+
+  /** The rules by which requests get a payment. */
+  async rules() {
+    return this.worker.evaluate(() => chrome.declarativeNetRequest.getSessionRules());
+  }
+
+  /** The page of money and settings, in a tab of its own that stays; in front, since others are drawn once a second. */
   async options() {
     if (!this.settings || this.settings.isClosed()) this.settings = await this.context.newPage();
+    await this.settings.bringToFront();
     await this.settings.goto(this.url('options.html'));
     await this.settings.waitForFunction(() => document.querySelector('#identity')?.options.length > 0);
     return this.settings;

@@ -18,6 +18,8 @@ const NARROWEST = { width: 320, height: 640 };
 const MOST_STOPS = 100;
 // axe-core runs where the two together cover both widths and both schemes.
 const EXAMINED = new Set(['phone-light', 'desktop-dark']);
+// What it has seen, of all scenarios.
+const examined = new Set();
 
 // No name but loopback's resolves: what would leave the machine fails, and is seen.
 const CHROMIUM = ['--no-sandbox', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.*'];
@@ -84,12 +86,10 @@ export class News {
 
 /** What the scenario was given: broker, newspapers, programs, and where to put pictures. */
 export class World {
-  constructor(file, scenario) {
-    const given = JSON.parse(fs.readFileSync(file, 'utf8'));
+  constructor(given) {
     Object.assign(this, given);
     this.news = given.news.map((site) => new News(site));
-    this.scenario = scenario;
-    this.pictures = path.join(given.artifacts, scenario);
+    this.pictures = path.join(given.artifacts, given.scenario);
     fs.rmSync(this.pictures, { recursive: true, force: true });
     fs.mkdirSync(this.pictures, { recursive: true });
     this.readers = [];
@@ -123,16 +123,31 @@ export class World {
   }
 }
 
+// One for all readers without an extension: starting it takes as long as a few pages.
+let browser;
+
+async function theBrowser() {
+  if (!browser?.isConnected()) browser = await chromium.launch({ executablePath: EXECUTABLE, args: CHROMIUM });
+  return browser;
+}
+
+export async function endBrowser() {
+  await browser?.close();
+}
+
 export class Reader {
   /**
-   * A browser of her own. Pages' scripts do not run unless `javaScript` says so: the pages must do without.
+   * A browser profile of her own, empty. Pages' scripts do not run unless `javaScript` says so: the pages must do without.
    * `extension`: directory of an unpacked extension, which is then installed (and scripts run).
+   * `storageState`: cookies she has already. `phone`: she reads on a phone, in the dark.
    */
-  static async come(world, { javaScript = false, extension = null } = {}) {
+  static async come(world, { javaScript = false, extension = null, storageState = undefined, phone = false } = {}) {
     const reader = new Reader();
     reader.world = world;
     world.readers.push(reader);
     reader.scripts = javaScript || extension !== null;
+    reader.size = phone ? SIZES.phone : SIZES.desktop;
+    reader.colorScheme = phone ? 'dark' : 'light';
     if (extension) {
       reader.context = await chromium.launchPersistentContext(world.temporary('profile'), {
         executablePath: EXECUTABLE, headless: false, viewport: SIZES.desktop, acceptDownloads: true,
@@ -141,11 +156,12 @@ export class Reader {
         ignoreDefaultArgs: ['--disable-extensions'],
       });
     } else {
-      reader.browser = await chromium.launch({ executablePath: EXECUTABLE, args: CHROMIUM });
-      reader.context = await reader.browser.newContext({
-        javaScriptEnabled: javaScript, viewport: SIZES.desktop, acceptDownloads: true,
+      reader.context = await (await theBrowser()).newContext({
+        javaScriptEnabled: javaScript, viewport: reader.size, colorScheme: reader.colorScheme, isMobile: phone, hasTouch: phone,
+        acceptDownloads: true, storageState,
       });
     }
+    reader.context.setDefaultTimeout(15000);
     reader.clicks = 0;
     reader.steps = [];
     reader.visits = [];
@@ -200,7 +216,12 @@ export class Reader {
 
   /** A click that leads to a page; the status of what comes. */
   async follow(role, name) {
-    return this.#led(() => this.get(role, name).click());
+    return this.click(this.get(role, name));
+  }
+
+  /** The same on what was found otherwise. */
+  async click(found) {
+    return this.#led(() => found.click());
   }
 
   /** The same by the keyboard alone: Tab until it has the focus, then Enter. */
@@ -212,6 +233,13 @@ export class Reader {
   /** Enter, where the focus is. */
   async submitByKey() {
     return this.#led(() => this.page.keyboard.press('Enter'));
+  }
+
+  /** A link of a newspaper, which is no click where its pages are free either. */
+  async walk(name) {
+    const status = await this.follow('link', name);
+    this.clicks -= 1;
+    return status;
   }
 
   async #led(act) {
@@ -229,6 +257,10 @@ export class Reader {
 
   async fill(label, text) {
     await this.page.getByLabel(label, { exact: true }).fill(text);
+  }
+
+  async tick(label, wanted) {
+    await this.page.getByLabel(label, { exact: true }).setChecked(wanted);
   }
 
   /** A click that saves a file; its text. */
@@ -297,24 +329,39 @@ export class Reader {
   async shot(name, page = this.page) {
     const step = `${String(this.steps.length + 1).padStart(2, '0')}-${name}`;
     this.steps.push(step);
-    const copy = this.scripts ? page : await this.#copy(page);
-    for (const [size, viewport] of Object.entries(SIZES)) {
-      await page.setViewportSize(viewport);
-      if (copy !== page) await copy.setViewportSize(viewport);
-      for (const colorScheme of SCHEMES) {
-        const kind = `${size}-${colorScheme}`;
-        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await page.screenshot({ path: path.join(this.world.pictures, `${step}-${kind}.png`), fullPage: true });
-        await this.#fits(page, `${step} ${kind}`);
-        if (!EXAMINED.has(kind)) continue;
-        if (copy !== page) await copy.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await this.#examine(copy, `${step} ${kind}`);
-      }
+    if (this.scripts) {
+      await this.#each(page, async (kind) => {
+        await this.#picture(page, step, kind);
+        if (EXAMINED.has(kind)) await this.#examine(page, `${step} ${kind}`);
+      });
+    } else {
+      await Promise.all([
+        this.#each(page, (kind) => this.#picture(page, step, kind)),
+        this.#examineCopy(page, step),
+      ]);
     }
     await page.setViewportSize(NARROWEST);
     await this.#fits(page, `${step} at 320 pixels`);
-    await page.setViewportSize(SIZES.desktop);
-    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize(this.size);
+    await page.emulateMedia({ colorScheme: this.colorScheme });
+  }
+
+  /** Looks at the page in each width and scheme, or in those of `kinds`. */
+  async #each(page, look, kinds = undefined) {
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      for (const colorScheme of SCHEMES) {
+        const kind = `${size}-${colorScheme}`;
+        if (kinds && !kinds.has(kind)) continue;
+        await page.setViewportSize(viewport);
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+        await look(kind);
+      }
+    }
+  }
+
+  async #picture(page, step, kind) {
+    await page.screenshot({ path: path.join(this.world.pictures, `${step}-${kind}.png`), fullPage: true });
+    await this.#fits(page, `${step} ${kind}`);
   }
 
   async #fits(page, step) {
@@ -331,21 +378,30 @@ export class Reader {
     }
   }
 
+  /** A copy of the page; not again where only numbers and tokens differ from one that was examined. */
+  async #examineCopy(page, step) {
+    const html = await page.content();
+    const likeness = html.replace(/[\w-]{20,}/g, '').replace(/\d+/g, '0');
+    if (examined.has(likeness)) return;
+    examined.add(likeness);
+    const copy = await this.#copy(page, html);
+    await this.#each(copy, (kind) => this.#examine(copy, `${step} ${kind}`), EXAMINED);
+  }
+
   /**
    * The page as it stands, once more where scripts run, which axe-core needs: the same document under the same
    * policy at the same address. (axe-core ends the browser in a context without scripts.)
    */
-  async #copy(page) {
+  async #copy(page, body) {
     const answer = this.answers.get(page);
     if (!this.second) {
-      this.examiner = await this.browser.newContext({ javaScriptEnabled: true });
+      this.examiner = await (await theBrowser()).newContext({ javaScriptEnabled: true });
       this.second = await this.examiner.newPage();
     }
-    const body = await page.content();
     const headers = { 'content-type': 'text/html; charset=utf-8' };
     const policy = answer && (await answer.headerValue('content-security-policy'));
     if (policy) headers['content-security-policy'] = policy;
-    await this.second.unroute('**/*');
+    await this.second.unrouteAll();
     await this.second.route('**/*', (route) =>
       (route.request().isNavigationRequest() ? route.fulfill({ status: 200, headers, body }) : route.continue()));
     await this.second.goto(page.url(), { waitUntil: 'load' });
@@ -361,8 +417,8 @@ export class Reader {
   // --- the end -----------------------------------------------------------------
 
   async close() {
+    await this.examiner?.close();
     await this.context.close();
-    await this.browser?.close();
   }
 
   async leave() {

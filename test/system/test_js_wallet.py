@@ -84,7 +84,7 @@ def test_the_extension_is_built_for_both_browsers(built):
         place = os.path.join(built, "dist", browser)
         manifest = json.load(open(os.path.join(place, "manifest.json")))
         assert manifest["manifest_version"] == 3 and worker in manifest["background"]
-        for name in ("background.js", "popup.html", "popup.js", "options.html", "options.js", "style.css"):
+        for name in ("background.js", "links.js", "popup.html", "popup.js", "options.html", "options.js", "style.css"):
             assert os.path.getsize(os.path.join(place, name)) > 0
         for name in os.listdir(place):
             if name.endswith((".html", ".css")):  # nothing of another's is loaded, and no script stands in a page

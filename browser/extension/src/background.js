@@ -1,17 +1,22 @@
 // Sees the challenge of a page, shows its price on the button, and pays: by a
 // click, or unasked within the owner's limits where she went to the page
-// herself. The payment goes out in a reload of that tab, by a rule for that
-// address and tab alone that is taken away as soon as the request has left.
-import { NetPayError, parseReceipt, pretty, Visit, withoutFragment, originOf } from 'netpay'
-import { badge, fieldsNamed, isPage, isShown, paymentRule, wentByHerself } from './rules.js'
+// herself. The payment goes out in a reload of that tab, or ahead with the
+// request for a link that she pressed, by a rule for that address and tab alone
+// that is taken away as soon as the request has left.
+import { isPrivate, NetPayError, originOf, parseReceipt, pretty, Visit, withoutFragment } from 'netpay'
+import { Payments } from './payments.js'
+import { badge, fieldsNamed, fromLinks, isPage, isShown, paymentRule, wentByHerself } from './rules.js'
 import { api, purse } from './wallet.js'
 
 const mostTries = 3 // payments for one page
 const mostProblem = 64 * 1024
 const patience = 30000 // milliseconds until a reload must have begun
+const pressPatience = 5000 // the same for a link that was pressed
 
 const heard = new Map() // tab → the 402 that came for its page
-const underWay = new Map() // tab → { visit, rule, request, tries }
+const landed = new Map() // tab → { nav, met }: its last navigation, and whether the 402 was there
+const payments = new Payments() // { visit, offer, rule, request, tries, timer, armed }
+const arrivals = new Map() // tab → called at its next navigation
 const paidPages = new Map() // tab → { url, visit, payment }: shown when the page is there, which clears the button
 const asked = new Map() // request → Sec-Fetch-User was ?1; undefined if the browser does not say
 
@@ -70,12 +75,18 @@ async function showPaid(tabId, visit, payment) {
 
 // --- paying -----------------------------------------------------------------
 
+// Accepts what the owner's rules allow without asking her.
+async function unasked(wish) {
+  if (await (await purse()).decidesAlone(wish.vendor, wish.amount, wish.currency)) return wish.amount
+  throw new NetPayError('not-accepted', `costs ${pretty(wish.amount, wish.currency)}`, { ask: true })
+}
+
 // A visit of an offer. consented: the price she clicked on; null if she did not.
 async function visitOf(offer, consented) {
   const wallet = await purse()
   const visit = new Visit(wallet, { url: offer.url, accept: async (wish) => {
     if (consented !== null && wish.amount <= consented && wish.currency === offer.currency) return consented
-    if (offer.unasked && (await wallet.decidesAlone(wish.vendor, wish.amount, wish.currency))) return wish.amount
+    if (offer.unasked) return unasked(wish)
     throw new NetPayError('not-accepted', `costs ${pretty(wish.amount, wish.currency)}`, { ask: true })
   } })
   await visit.read(offer.fields)
@@ -95,39 +106,46 @@ const swept = api.declarativeNetRequest.getSessionRules().then(async (rules) => 
   if (ids.length) await api.declarativeNetRequest.updateSessionRules({ removeRuleIds: ids })
 }).catch(() => undefined)
 
+// Puts the visit's ticket into a rule; the payment, or null if the address cannot be in one.
+async function loadRule(tabId, offer, visit, { tries, armed }) {
+  await swept
+  const rule = ++lastRule
+  try {
+    await api.declarativeNetRequest.updateSessionRules({ addRules: [paymentRule(rule, tabId, visit.url, visit.field(), { fromSite: armed })] })
+  } catch {
+    await visit.void()
+    return null
+  }
+  const payment = payments.begin(tabId, { visit, offer, rule, request: null, tries, armed })
+  payment.timer = setTimeout(() => takeBack(payment), armed ? pressPatience : patience)
+  return payment
+}
+
 // Sends the visit's ticket in a reload of the tab.
 async function send(tabId, offer, visit, tries) {
   const tab = await api.tabs.get(tabId).catch(() => null)
   if (!tab || withoutFragment(tab.url ?? '') !== visit.url) return visit.void()
-  await swept
-  const rule = ++lastRule
-  const payment = { visit, offer, rule, request: null, tries, timer: null }
-  payment.over = new Promise((resolve) => { payment.end = resolve })
-  try {
-    await api.declarativeNetRequest.updateSessionRules({ addRules: [paymentRule(rule, tabId, visit.url, visit.field())] })
-  } catch {
-    await visit.void()
+  if (!(await loadRule(tabId, offer, visit, { tries, armed: false })))
     return showTrouble(tabId, offer, new Error('the address is too long to be paid here; use another NetPay wallet'))
-  }
-  underWay.set(tabId, payment)
-  payment.timer = setTimeout(() => giveUp(tabId, payment), patience)
-  await api.tabs.reload(tabId)
-  return undefined
+  // On its way: should the background end before the answer, no other pays it unasked once more.
+  await keepOffer(tabId, { ...offer, unasked: false })
+  return api.tabs.reload(tabId)
 }
 
-async function giveUp(tabId, payment) {
-  if (underWay.get(tabId) !== payment || payment.request) return
-  underWay.delete(tabId)
+// A payment that was not sent: its ticket is free again. The rule goes first, so that it cannot be sent any more.
+async function takeBack(payment) {
+  clearTimeout(payment.timer)
   await removeRule(payment.rule)
+  if (payment.request) return
+  payments.leave(payment)
   await payment.visit.void()
   payment.end()
 }
 
-// The same page in two tabs is paid once: the second waits for the first, and reads it again.
-async function afterOthers(tabId, visit) {
-  const others = [...underWay].filter(([tab, payment]) => tab !== tabId && payment.visit.url === visit.url)
-  await Promise.all(others.map(([, payment]) => payment.over))
-  return others.length > 0
+// What was ready for a link that she pressed, and was not sent.
+async function takeBackUnused(tabId) {
+  const payment = payments.of(tabId)
+  if (payment?.armed && !payment.request) await takeBack(payment)
 }
 
 // Settles the tab's offer: free if the page was paid a moment ago, unasked
@@ -135,7 +153,8 @@ async function afterOthers(tabId, visit) {
 const attend = (tabId, offer, consented = null) => inTurn(offer.url, () => attendNow(tabId, offer, consented))
 
 async function attendNow(tabId, offer, consented) {
-  if (underWay.has(tabId)) return
+  await takeBackUnused(tabId)
+  if (payments.of(tabId)) return
   let visit
   try {
     visit = await visitOf(offer, consented)
@@ -155,13 +174,50 @@ async function attendNow(tabId, offer, consented) {
           return await showPrice(tabId, offer)
         }
       }
-      if (await afterOthers(tabId, visit)) visit.rereadTried = false
-      if (!(await visit.takeReread())) await visit.takeTicket()
+      if (await payments.others(tabId, visit.url)) visit.rereadTried = false
+      if (!(await visit.takeReread())) {
+        if (await wallet.isUnderWay(visit.vendor, visit.url)) // sent by a background that was ended; its answer is still to come
+          throw new NetPayError('payment', 'a payment for this page is on its way')
+        await visit.takeTicket()
+      }
     }
   } catch (error) {
     return error.ask ? showPrice(tabId, offer) : showTrouble(tabId, offer, error)
   }
   return send(tabId, offer, visit, 1)
+}
+
+// --- paying ahead -------------------------------------------------------------
+//
+// At a site that is paid unasked the request for the next page can carry the
+// payment: one round trip, as for a free page. A rule for it is made when the
+// reader presses a link of that site, for its address and her tab alone, and
+// is gone once it was used, she went elsewhere, or after a few seconds.
+
+const foreseen = new Map() // tab → the visit of the link she points at
+
+async function pointedAt(tabId, url) {
+  const visit = new Visit(await purse(), { url, accept: unasked })
+  if (await visit.foresee()) foreseen.set(tabId, visit)
+  else foreseen.delete(tabId)
+}
+
+async function pressed(tabId, url) {
+  if (foreseen.get(tabId)?.url !== url) await pointedAt(tabId, url)
+  const visit = foreseen.get(tabId)
+  foreseen.delete(tabId)
+  await takeBackUnused(tabId)
+  if (!visit || payments.of(tabId) || payments.isOpen(url) || turns.has(url)) return
+  await inTurn(url, async () => {
+    if (await visit.takeAhead())
+      await loadRule(tabId, { url, unasked: true, amount: visit.terms.amount, currency: visit.terms.currency }, visit, { tries: 1, armed: true })
+  })
+}
+
+// The script that tells of links is put into pages of sites that are paid so.
+async function watch(tabId, url) {
+  if (!isPrivate(url) || !(await (await purse()).paysAhead(originOf(url)))) return
+  await api.scripting.executeScript({ target: { tabId }, files: ['links.js'], injectImmediately: true })
 }
 
 // --- the answer to a payment --------------------------------------------------
@@ -200,7 +256,7 @@ async function refused(tabId, payment) {
       await visit.judged(why.body, same)
     }
   } catch (error) {
-    const now = visit.terms ? { ...offer, fields: offer.fields, amount: visit.terms.amount, currency: visit.terms.currency } : offer
+    const now = visit.terms ? { ...offer, amount: visit.terms.amount, currency: visit.terms.currency } : offer
     if (error.ask) {
       await keepOffer(tabId, { ...now, unasked: false })
       return showPrice(tabId, now)
@@ -220,7 +276,7 @@ async function answered(tabId, payment, details) {
 }
 
 async function settle(tabId, payment, details) {
-  underWay.delete(tabId)
+  payments.leave(payment)
   const { visit } = payment
   const { statusCode: status } = details
   if (status >= 200 && status < 300) {
@@ -230,7 +286,10 @@ async function settle(tabId, payment, details) {
     paidPages.set(tabId, { url: visit.url, visit, payment: paid })
     return showPaid(tabId, visit, paid)
   }
-  if (status === 402) return refused(tabId, payment)
+  if (status === 402) {
+    payment.offer = { ...payment.offer, fields: fieldsNamed(details.responseHeaders, 'www-authenticate') }
+    return refused(tabId, payment)
+  }
   return status === 502 || status === 504 ? visit.doubt() : visit.void()
 }
 
@@ -251,13 +310,19 @@ async function lateReceipt(details) {
 const options = (extra, known) => (known?.EXTRA_HEADERS ? [...extra, 'extraHeaders'] : extra)
 const pages = { urls: ['https://*/*', 'http://*/*'], types: ['main_frame'] }
 
+// A reload goes when its rule is there; the reader, who pressed a link, may have been faster.
+function carries(details, payment) {
+  const [name, value] = payment.visit.field()
+  return !payment.armed || fieldsNamed(details.requestHeaders, name.toLowerCase()).includes(value)
+}
+
 api.webRequest.onSendHeaders.addListener((details) => {
   if (!isPage(details)) return
   const fetchUser = fieldsNamed(details.requestHeaders, 'sec-fetch-user')[0]
   const says = fieldsNamed(details.requestHeaders, 'sec-fetch-mode').length > 0
   asked.set(details.requestId, says ? fetchUser === '?1' : undefined)
-  const payment = underWay.get(details.tabId)
-  if (payment && !payment.request && withoutFragment(details.url) === payment.visit.url) {
+  const payment = payments.of(details.tabId)
+  if (payment && !payment.request && withoutFragment(details.url) === payment.visit.url && carries(details, payment)) {
     payment.request = details.requestId
     removeRule(payment.rule)
   }
@@ -265,17 +330,21 @@ api.webRequest.onSendHeaders.addListener((details) => {
 
 api.webRequest.onHeadersReceived.addListener((details) => {
   if (!isPage(details)) return
-  const payment = underWay.get(details.tabId)
+  const payment = payments.of(details.tabId)
   heard.delete(details.tabId)
   if (payment?.request === details.requestId && withoutFragment(details.url) === payment.visit.url) {
-    if (details.statusCode === 402) heard.set(details.tabId, { url: payment.visit.url, refused: true })
-    payment.done = inTurn(details.tabId, () => answered(details.tabId, payment, details))
+    payment.done = onPage(payment, details).then(() => inTurn(details.tabId, () => answered(details.tabId, payment, details)))
+    if (details.statusCode === 402) {
+      heard.set(details.tabId, { url: payment.visit.url, refused: true })
+      afterwards(details)
+    }
     return
   }
   if (details.statusCode === 402) {
     const initiator = details.initiator ?? (details.originUrl ? originOf(details.originUrl) : undefined)
     heard.set(details.tabId, { url: withoutFragment(details.url), fields: fieldsNamed(details.responseHeaders, 'www-authenticate'), initiator,
       user: asked.get(details.requestId) })
+    afterwards(details)
   } else if (details.statusCode >= 200 && details.statusCode < 300) {
     inTurn(details.tabId, () => lateReceipt(details))
   }
@@ -285,9 +354,9 @@ api.webRequest.onCompleted.addListener((details) => { asked.delete(details.reque
 
 api.webRequest.onErrorOccurred.addListener((details) => {
   asked.delete(details.requestId)
-  const payment = underWay.get(details.tabId)
+  const payment = payments.of(details.tabId)
   if (payment?.request !== details.requestId || payment.done) return
-  underWay.delete(details.tabId)
+  payments.leave(payment)
   clearTimeout(payment.timer)
   inTurn(details.tabId, () => payment.visit.doubt().finally(payment.end))
 }, pages)
@@ -295,18 +364,40 @@ api.webRequest.onErrorOccurred.addListener((details) => {
 // Only what a tab really shows is offered: what was loaded ahead is not.
 api.webNavigation.onCommitted.addListener((nav) => {
   if (!isShown(nav)) return
+  landed.set(nav.tabId, { nav, met: heard.has(nav.tabId) })
+  arrivals.get(nav.tabId)?.()
+  arrivals.delete(nav.tabId)
+  shown(nav)
+})
+
+// Firefox may tell of an answer after the tab shows it.
+const isThere = (nav, details) => nav && withoutFragment(nav.url) === withoutFragment(details.url) && nav.timeStamp >= details.timeStamp
+
+function afterwards(details) {
+  const { nav, met } = landed.get(details.tabId) ?? {}
+  if (met || !isThere(nav, details)) return
+  landed.set(details.tabId, { nav, met: true })
+  shown(nav)
+}
+
+// A payment that went ahead and is refused: the page is in the tab before it is loaded again.
+async function onPage(payment, details) {
+  if (!payment.armed || details.statusCode !== 402 || isThere(landed.get(details.tabId)?.nav, details)) return
+  await new Promise((resolve) => {
+    arrivals.set(details.tabId, resolve)
+    setTimeout(resolve, pressPatience)
+  })
+}
+
+function shown(nav) {
   const came = heard.get(nav.tabId)
   heard.delete(nav.tabId)
+  foreseen.delete(nav.tabId)
   const url = withoutFragment(nav.url)
+  watch(nav.tabId, url).catch(() => undefined) // a page that takes no scripts, or is gone: its pages are paid all the same
   inTurn(nav.tabId, async () => {
-    const payment = underWay.get(nav.tabId)
-    if (payment && !payment.request && payment.visit.url !== url) { // she went elsewhere before it was sent
-      underWay.delete(nav.tabId)
-      clearTimeout(payment.timer)
-      await removeRule(payment.rule)
-      await payment.visit.void()
-      payment.end()
-    }
+    const payment = payments.of(nav.tabId)
+    if (payment && !payment.request && payment.visit.url !== url) await takeBack(payment) // she went elsewhere before it was sent
     if (!came || came.url !== url) {
       await dropOffer(nav.tabId)
       const paid = paidPages.get(nav.tabId)
@@ -317,12 +408,12 @@ api.webNavigation.onCommitted.addListener((nav) => {
     await show(nav.tabId)
     if (came.refused) { // what became of it is known already
       const offer = await offerOf(nav.tabId)
-      if (offer && !underWay.has(nav.tabId)) await showOffer(nav.tabId, offer)
+      if (offer && !payments.of(nav.tabId)) await showOffer(nav.tabId, offer)
       return
     }
     await attend(nav.tabId, { url, fields: came.fields, unasked: wentByHerself(nav, came) })
   })
-})
+}
 
 api.action.onClicked.addListener((tab) => inTurn(tab.id, async () => {
   const offer = await offerOf(tab.id)
@@ -336,24 +427,31 @@ api.tabs.onActivated.addListener(({ tabId }) => inTurn(tabId, async () => {
 }))
 
 api.tabs.onRemoved.addListener((tabId) => inTurn(tabId, async () => {
-  const payment = underWay.get(tabId)
-  underWay.delete(tabId)
+  const payment = payments.of(tabId)
   heard.delete(tabId)
+  landed.delete(tabId)
+  foreseen.delete(tabId)
   paidPages.delete(tabId)
   await dropOffer(tabId)
-  if (payment?.done === undefined && payment) {
-    clearTimeout(payment.timer)
-    await removeRule(payment.rule)
-    await (payment.request ? payment.visit.doubt() : payment.visit.void())
-    payment.end()
-  }
+  if (!payment || payment.done) return
+  await takeBack(payment)
+  if (!payment.request) return
+  payments.leave(payment)
+  await payment.visit.doubt()
+  payment.end()
 }))
 
-// From the extension's own pages: money was added, or limits changed.
+const ofLinks = { near: pointedAt, press: pressed }
+
+// From the extension's own pages: money was added, or limits changed. From a page's links: which one it is, of the same site.
 api.runtime.onMessage.addListener((message, sender) => {
-  if (sender.id !== api.runtime.id || message !== 'changed') return
-  api.tabs.query({}).then((tabs) => tabs.forEach((tab) => inTurn(tab.id, async () => {
-    const offer = await offerOf(tab.id)
-    if (offer && withoutFragment(tab.url ?? '') === offer.url) await attend(tab.id, { ...offer, unasked: false })
-  })))
+  if (sender.id !== api.runtime.id) return
+  if (message === 'changed' && sender.url?.startsWith(api.runtime.getURL(''))) attendAll()
+  const { kind, url } = fromLinks(message, sender) ?? {}
+  if (kind) inTurn(sender.tab.id, () => ofLinks[kind](sender.tab.id, url))
 })
+
+const attendAll = () => void api.tabs.query({}).then((tabs) => tabs.forEach((tab) => inTurn(tab.id, async () => {
+  const offer = await offerOf(tab.id)
+  if (offer && withoutFragment(tab.url ?? '') === offer.url) await attend(tab.id, { ...offer, unasked: false })
+})))

@@ -8,7 +8,7 @@ export const manifest = (browser, version) => ({
   action: { default_title: 'NetPay', default_popup: 'popup.html', default_icon: { 16: 'icon-16.png', 48: 'icon-48.png' } },
   options_ui: { page: 'options.html', open_in_tab: true },
   background: browser === 'firefox' ? { scripts: ['background.js'] } : { service_worker: 'background.js' },
-  permissions: ['storage', 'unlimitedStorage', 'webRequest', 'webNavigation', 'declarativeNetRequestWithHostAccess', 'tabs'],
+  permissions: ['storage', 'unlimitedStorage', 'webRequest', 'webNavigation', 'declarativeNetRequestWithHostAccess', 'scripting', 'tabs'],
   host_permissions: ['https://*/*', 'http://*/*'],
   commands: { _execute_action: { suggested_key: { default: 'Alt+Shift+P' }, description: 'Pay this page, or show the e-wallet' } },
   content_security_policy: { extension_pages: "default-src 'self'; connect-src https: http:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },

@@ -23,18 +23,29 @@ export function wentByHerself(nav, heard) {
   return nav.transitionType === 'link' && heard.user !== false && heard.initiator === originOf(heard.url)
 }
 
+// What the script in a page (links.js) told of a link: { kind: 'near' | 'press', url }, or null. It is believed for
+// other pages of its own site, and where its page is a tab's own, there to be seen.
+export function fromLinks(message, sender) {
+  const { kind, url } = message ?? {}
+  if ((kind !== 'near' && kind !== 'press') || typeof url !== 'string' || url !== withoutFragment(url)) return null
+  if (!(sender.tab?.id >= 0) || sender.frameId !== 0 || (sender.documentLifecycle ?? 'active') !== 'active') return null
+  const site = originOf(url)
+  return site && site === originOf(sender.url ?? '') && url !== withoutFragment(sender.url) ? { kind, url } : null
+}
+
 export const fieldsNamed = (headers, name) => (headers ?? []).filter((h) => h.name.toLowerCase() === name).map((h) => h.value ?? '')
 
 const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
 
 // The session rule that carries one payment: this address by GET as the page
 // of this tab, and nothing else. Browsers match the fragment, too, which no site sees.
-export const paymentRule = (id, tabId, url, [header, value]) => ({
+// fromSite: only when a page of the same site goes there; pages that are loaded ahead come from nobody.
+export const paymentRule = (id, tabId, url, [header, value], { fromSite = false } = {}) => ({
   id,
   priority: 1,
   action: { type: 'modifyHeaders', requestHeaders: [{ header, operation: 'set', value }] },
   condition: { regexFilter: `^${escaped(withoutFragment(url))}(#.*)?$`, isUrlFilterCaseSensitive: true, tabIds: [tabId],
-    resourceTypes: ['main_frame'], requestMethods: ['get'] },
+    resourceTypes: ['main_frame'], requestMethods: ['get'], ...(fromSite && { initiatorDomains: [new URL(url).hostname.replace(/^\[|\]$/g, '')] }) },
 })
 
 // A few characters for the button: "2¢", "0.5¢", "$1.2", "$12".

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { manifest } from '../src/manifest.mjs'
-import { badge, isPage, isShown, paymentRule, wentByHerself } from '../src/rules.js'
+import { badge, fromLinks, isPage, isShown, paymentRule, wentByHerself } from '../src/rules.js'
 
 const page = { type: 'main_frame', frameId: 0, tabId: 3, method: 'GET', frameType: 'outermost_frame', documentLifecycle: 'active' }
 
@@ -40,6 +40,29 @@ test('a payment goes to its page and to nothing else', () => {
   assert.equal(condition.isUrlFilterCaseSensitive, true)
   assert.deepEqual([condition.tabIds, condition.resourceTypes, condition.requestMethods], [[3], ['main_frame'], ['get']])
   assert.deepEqual(action.requestHeaders, [{ header: 'Authorization', operation: 'set', value: 'Payment abc' }])
+})
+
+test('a payment ahead goes when a page of the site goes there, and for nothing that is loaded ahead', () => {
+  const rule = (url) => paymentRule(7, 3, url, ['Authorization', 'Payment abc'], { fromSite: true }).condition
+  assert.deepEqual(rule('https://a.example:8443/x').initiatorDomains, ['a.example'])
+  assert.deepEqual(rule('http://[::1]:80/x').initiatorDomains, ['::1'])
+  assert.deepEqual(rule('https://a.example/x').tabIds, [3])
+  assert.equal('initiatorDomains' in paymentRule(7, 3, 'https://a.example/x', ['Authorization', 'x']).condition, false)
+})
+
+test('what a page tells of its links is believed for its own site', () => {
+  const sender = { tab: { id: 3 }, frameId: 0, url: 'https://a.example/index.html#top', documentLifecycle: 'active' }
+  const message = { kind: 'press', url: 'https://a.example/1.html' }
+  assert.deepEqual(fromLinks(message, sender), message)
+  assert.deepEqual(fromLinks({ ...message, kind: 'near' }, { ...sender, documentLifecycle: undefined })?.kind, 'near')
+  for (const other of [{ kind: 'constructor' }, { kind: undefined }, { url: 'https://b.example/1.html' }, { url: 'http://a.example/1.html' },
+    { url: 'https://a.example:8443/1.html' }, { url: 'https://a@a.example/1.html' }, { url: 'https://a.example/index.html' },
+    { url: 'https://a.example/1.html#x' }, { url: 'javascript:1' }, { url: 5 }])
+    assert.equal(fromLinks({ ...message, ...other }, sender), null, JSON.stringify(other))
+  for (const other of [{ frameId: 2 }, { tab: undefined }, { tab: { id: -1 } }, { documentLifecycle: 'prerender' }, { url: 'about:blank' }, { url: undefined }])
+    assert.equal(fromLinks(message, { ...sender, ...other }), null, JSON.stringify(other))
+  assert.equal(fromLinks('changed', sender), null)
+  assert.equal(fromLinks(null, sender), null)
 })
 
 test('the button', () => {

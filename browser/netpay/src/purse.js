@@ -113,7 +113,14 @@ export class Purse {
     const since = this.now() - day
     const recent = (await tx.all('payments'))
       .filter((p) => p.created > since && p.currency === want.currency && p.state !== 'void')
-    const gone = (list) => list.reduce((sum, p) => sum + p.amount, 0)
+    const gone = (list) => {
+      const pages = new Map() // one ticket buys one page, however often it was shown
+      for (const p of list) {
+        const page = `${p.vendor} ${p.coin} ${p.ticket}`
+        pages.set(page, Math.max(p.amount, pages.get(page) ?? 0))
+      }
+      return [...pages.values()].reduce((sum, amount) => sum + amount, 0)
+    }
     const check = (limit, list, where) => {
       if (limit === null || limit === undefined || gone(list) + want.amount <= limit) return
       throw new NetPayError('not-accepted', `over your limit for ${where}: ${pretty(gone(list), want.currency)} of ` +
@@ -419,6 +426,12 @@ export class Purse {
     })
   }
 
+  // Whether a payment for the page is on its way, by whom ever.
+  async isUnderWay(vendor, url) {
+    return this.store.transaction(async (tx) => (await tx.all('payments'))
+      .some((p) => p.state === 'live' && p.vendor === vendor && p.url === url && p.method === 'GET' && this.alive(p.owner, p)))
+  }
+
   // Newest first: { id, vendor, url, method, amount, currency, identity, state, created, … }
   async history(most = 200) {
     return this.store.transaction(async (tx) => {
@@ -436,6 +449,17 @@ export class Purse {
   async session(vendor, realm) {
     const row = await this.store.transaction((tx) => tx.get('sessions', `${vendor} ${realm}`))
     return row && row.expires > this.now() + 5 ? row.challenge : null
+  }
+
+  // Whether a page of this site may be paid in its first request: it has a standing challenge, and is paid unasked.
+  async paysAhead(vendor) {
+    return this.store.transaction(async (tx) => {
+      const standing = (await tx.all('sessions')).some((row) => row.vendor === vendor && row.expires > this.now())
+      const rules = standing ? (await tx.all('limits')).filter((rule) => rule.automatic !== null) : []
+      const mine = rules.filter((rule) => rule.site === vendor)
+      const others = rules.filter((rule) => rule.site === '*' && !mine.some((own) => own.currency === rule.currency))
+      return [...mine, ...others].some((rule) => rule.automatic)
+    })
   }
 
   // path: one page's, or with a '/' at its end a directory's.

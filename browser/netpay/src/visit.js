@@ -71,24 +71,33 @@ export class Visit {
     this.ticket = await this.purse.reserve(this.want)
   }
 
-  // A page whose price and standing challenge are known, and that the owner
-  // lets be paid unasked: the first request carries the payment, with no 402
-  // in between. Any doubt means: ask first.
-  async prepare() {
-    if (this.method === 'HEAD' || !isPrivate(this.url)) return
+  // Whether the first request can carry the payment, with no 402 in between:
+  // price and standing challenge are known. Takes nothing yet.
+  async foresee() {
+    if (this.method === 'HEAD' || !isPrivate(this.url)) return false
     const price = await this.purse.price(this.vendor, pathOf(this.url))
     const challenge = price?.amount ? await this.purse.session(this.vendor, price.realm) : null
     const offer = challenge && bestOffer([formatChallenge(challenge)], this.vendor)
-    if (!offer?.terms || offer.terms.currency !== price.currency) return
+    if (!offer?.terms || offer.terms.currency !== price.currency) return false
     this.challenge = challenge
     this.terms = { ...offer.terms, amount: price.amount }
-    if (await this.takeReread()) return
-    if (!(await this.purse.decidesAlone(this.vendor, price.amount, price.currency))) return
+    return true
+  }
+
+  // After foresee(): a ticket, if the owner lets the page be paid unasked. Any doubt means: ask first.
+  async takeAhead() {
+    if (await this.takeReread()) return true
+    if (!(await this.purse.decidesAlone(this.vendor, this.terms.amount, this.terms.currency))) return false
     try {
       await this.takeTicket()
     } catch (error) {
       if (!(error instanceof NetPayError)) throw error
     }
+    return this.ticket !== null
+  }
+
+  async prepare() {
+    if (await this.foresee()) await this.takeAhead()
   }
 
   // The header field of the payment: [name, value].

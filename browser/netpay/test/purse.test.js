@@ -85,6 +85,66 @@ test('limits a page, a site and a day', async () => {
   await purse.reserve(want(a, '/3'))
 })
 
+test('limits hold for what is on its way and what is not confirmed, for each site and by the day', async () => {
+  let now = 1800000000
+  const purse = new Purse(new MemoryStore(), { now: () => now })
+  await give(purse)
+  await give(purse)
+  await purse.setLimit('*', 'uusd', { automatic: true, perPage: 20000, perSite: 40000, perDay: 80000 })
+  const over = { code: 'not-accepted' }
+  const many = await Promise.allSettled(['/1', '/2', '/3', '/4'].map((page) => purse.reserve(want(a, page))))
+  assert.deepEqual(many.map((m) => m.status), ['fulfilled', 'fulfilled', 'rejected', 'rejected']) // at once, and none has been paid yet
+  await purse.doubt(many[0].value)
+  await assert.rejects(purse.reserve(want(a, '/3')), over) // it may have been charged
+  assert.equal((await purse.reserve(want(a, '/1'))).index, many[0].value.index) // the same page again costs nothing more
+  await purse.notCharged(many[1].value)
+  const second = await purse.reserve(want(a, '/3'))
+  await purse.paid(second, a, 20000, 40)
+  await assert.rejects(purse.reserve(want(a, '/4')), over)
+
+  await purse.setLimit(b, 'uusd', { automatic: true, perPage: 20000, perDay: 20000 }) // a site's own limit, in place of that for each site
+  await purse.paid(await purse.reserve(want(b, '/1')), b, 20000, 20)
+  await assert.rejects(purse.reserve(want(b, '/2')), over)
+  await purse.setLimit(b, 'uusd', { automatic: true, perPage: 20000, perDay: 900000 })
+  await purse.paid(await purse.reserve(want(b, '/2')), b, 20000, 40)
+  await assert.rejects(purse.reserve(want(b, '/3')), { code: 'not-accepted', limit: 'all sites' }) // a site's own limit does not lift that of all
+
+  now += 24 * 3600 + 1
+  await purse.reserve(want(b, '/3'))
+})
+
+test('a price that rises on the way is within the limits, too', async () => {
+  const purse = new Purse(new MemoryStore())
+  await give(purse)
+  await purse.setLimit('*', 'uusd', { automatic: true, perPage: 50000, perDay: 40000 })
+  const ticket = await purse.reserve(want(a))
+  await assert.rejects(purse.reserveAgain(want(a, '/1', { amount: 50000, limit: 50000 }), ticket, {}), { code: 'not-accepted' })
+  assert.deepEqual((await purse.history()).map((p) => p.state), ['void'])
+})
+
+test('a page is paid ahead only at a site that is known and paid unasked, and once', async () => {
+  const purse = new Purse(new MemoryStore(), { owner: 'this', alive: (owner) => owner === 'this' })
+  await give(purse)
+  assert.equal(await purse.paysAhead(a), false)
+  await purse.rememberSession(a, { realm: 'r' }, purse.now() + 60)
+  assert.equal(await purse.paysAhead(a), false) // no limits: it asks
+  await purse.setLimit('*', 'uusd', { automatic: true, perPage: 20000 })
+  assert.equal(await purse.paysAhead(a), true)
+  assert.equal(await purse.paysAhead(b), false)
+  await purse.setLimit(a, 'uusd', { automatic: false })
+  assert.equal(await purse.paysAhead(a), false)
+  await purse.setLimit(a, 'uusd', { automatic: null, perDay: 90000 })
+  assert.equal(await purse.paysAhead(a), true)
+
+  assert.equal(await purse.isUnderWay(a, `${a}/1`), false)
+  const ticket = await purse.reserve(want(a))
+  assert.equal(await purse.isUnderWay(a, `${a}/1`), true)
+  assert.equal(await purse.isUnderWay(a, `${a}/2`), false)
+  assert.equal(await new Purse(purse.store, { owner: 'later' }).isUnderWay(a, `${a}/1`), false) // of an earlier session: of unknown outcome
+  await purse.notCharged(ticket)
+  assert.equal(await purse.isUnderWay(a, `${a}/1`), false)
+})
+
 test('identities keep their coins apart', async () => {
   const purse = new Purse(new MemoryStore())
   const main = await give(purse)

@@ -78,7 +78,7 @@ export default async function play(world) {
   await page.bringToFront();
   await reader.visit(courier.url('/'));
   const alone = await reader.cost(async () => {
-    await reader.get('link', 'Under-twelves beat the harbour masters').click();
+    await wallet.follow(reader.get('link', 'Under-twelves beat the harbour masters'));
     await reader.shows('Under-twelves beat the harbour masters', 'The longest game took');
   });
   world.row('extension', 'next page, automatic', alone);
@@ -118,7 +118,8 @@ export default async function play(world) {
   // What the issue asks for: a first page within two clicks, a further page one or none.
   assert.ok(first.clicks <= 2 && site.clicks <= 2, 'a first page at a site within two clicks');
   assert.ok(next.clicks <= 1 && again.clicks === 0 && alone.clicks === 0, 'further pages by one click or none');
-  assert.ok(first.trips <= 2 && next.trips <= 2 && alone.trips <= 2, 'a payment is one reload');
+  assert.ok(first.trips <= 2 && next.trips <= 2, 'a payment is one reload');
   assert.equal(free.trips, 1);
+  assert.equal(alone.trips, free.trips, 'a page that is paid unasked costs the round trips of a free one');
   await reader.leave();
 }

@@ -14,12 +14,16 @@ export default async function play(world) {
   assert.equal(await reader.visit(`${post.url('/articles/ferry.html')}?from=mail#fares`), 402);
   assert.equal(page.url(), `${post.url('/articles/ferry.html')}?from=mail#fares`);
   assert.equal(await reader.get('heading', 'The night ferry sails again').count(), 1);
-  await reader.reads('2 ¢', 'The Harbour Post', 'At ten past eleven on Friday', 'NetPay extension');
+  await reader.reads('2 ¢', 'The Harbour Post', 'At ten past eleven on Friday');
+  assert.equal(await reader.get('button', 'Pay 2 ¢ with my e-wallet').count(), 1);
+  assert.equal(await reader.get('button', 'Keep the e-wallet in this browser').count(), 1);
   assert.ok(!(await reader.text()).includes('the hospital floor'), 'the page itself does not leak');
-  assert.equal(await reader.get('link', 'Get an e-wallet').getAttribute('href'), `${world.broker.issuer}/sign-up`);
+  const way = new URL(await reader.get('link', 'Get an e-wallet').getAttribute('href'));
+  assert.equal(way.origin + way.pathname, `${world.broker.issuer}/sign-up`);
+  assert.deepEqual([...way.searchParams], [['client', post.origin], ['target', '/articles/ferry.html?from=mail']]);
   await reader.shot('paywall');
-  await page.getByText('Pay from the command line').click();
-  await reader.reads(`netpay get '${post.url('/articles/ferry.html')}?from=mail'`);
+  await page.getByText('With another NetPay wallet').click();
+  await reader.reads('Your NetPay extension pays this page', `netpay get '${post.url('/articles/ferry.html')}?from=mail'`);
   await reader.shot('paywall-unfolded');
 
   // Title and teaser from the page's own leading part.
@@ -41,7 +45,7 @@ export default async function play(world) {
   assert.equal(await page.evaluate("getComputedStyle(document.querySelector('.motto')).fontStyle"), 'italic');
   await reader.shot('template');
   assert.equal(await reader.follow('link', 'Get an e-wallet'), 200);
-  assert.equal(page.url(), `${world.broker.issuer}/sign-up`);
+  assert.ok(page.url().startsWith(`${world.broker.issuer}/sign-up?`));
 
   // Nothing of all this cost anything, and the way back is open.
   await page.goBack();

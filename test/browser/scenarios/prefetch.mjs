@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { EWallet, morePages } from '../ewallet.mjs';
 import { Reader, until } from '../lib.mjs';
 
 const PREFETCHED = '/articles/library.html';
@@ -21,18 +22,38 @@ const UNASKED = {
 };
 const PAGE = `<!DOCTYPE html><html lang="en"><title>Unasked</title><h1>Unasked</h1>${Object.values(UNASKED).join('\n')}`;
 
+// With an e-wallet that pays by itself, and without one.
+async function unasked(post, reader) {
+  const before = post.requests().length;
+  const charged = post.charged().length;
+  assert.equal(await reader.visit(post.url('/unasked.html')), 200);
+  const asked = () => post.requests().slice(before).filter((r) => r.target in UNASKED);
+  const all = Object.keys(UNASKED);
+  await until('all of it is asked for', () => all.every((target) => asked().some((r) => r.target === target)));
+  assert.deepEqual([...new Set(asked().map((r) => r.status))], [402]);
+  assert.equal(post.charged().length, charged);
+  reader.blocked(/frame-ancestors 'none'/);  // nor does a paywall show itself in another page
+}
+
 export default async function play(world) {
   const [post] = world.news;
   fs.writeFileSync(path.join(post.docroot, 'unasked.html'), PAGE);
   const reader = await Reader.come(world, { javaScript: true });
-  assert.equal(await reader.visit(post.url('/unasked.html')), 200);
-  const asked = () => post.requests().filter((r) => r.target in UNASKED);
-  const all = Object.keys(UNASKED);
-  await until('all of it is asked for', () => all.every((target) => asked().some((r) => r.target === target)));
-  assert.deepEqual([...new Set(asked().map((r) => r.status))], [402]);
-  assert.equal(post.charged().length, 0);
-  reader.blocked(/frame-ancestors 'none'/);  // nor does a paywall show itself in another page
+  await unasked(post, reader);
   // The reader herself gets the paywall as well, not a page that was fetched before.
   assert.equal(await reader.visit(post.url(PREFETCHED)), 402);
+
+  const wallet = new EWallet(reader, 'server');
+  const [door] = morePages(post, 'door', 1);
+  await wallet.signUp(post, door, '1.00');
+  assert.equal(await wallet.fetch('2 ¢'), 200);
+  assert.equal(await wallet.confirm(), 200);
+  assert.equal(post.charged().length, 1);
+  await unasked(post, reader);
+  // What she goes to herself is paid, and is not the paywall that was fetched before.
+  for (const target of [PREFETCHED, '/articles/bakers.html']) {
+    assert.equal(await reader.visit(post.url(target)), 200);
+    await wallet.reads(post, target);
+  }
   await reader.leave();
 }

@@ -1,0 +1,44 @@
+// Payments on their way, at most one in a tab. A payment is open until what
+// became of it is on record: so long its page must not be paid in another tab.
+export class Payments {
+  #tabs = new Map()
+  #open = new Set()
+
+  // payment: { visit, … }. Adds `over`, a promise, and `end`, to be called once its outcome is on record.
+  begin(tabId, payment) {
+    payment.tabId = tabId
+    payment.over = new Promise((resolve) => {
+      payment.end = () => {
+        this.leave(payment)
+        this.#open.delete(payment)
+        resolve()
+      }
+    })
+    this.#open.add(payment)
+    this.#tabs.set(tabId, payment)
+    return payment
+  }
+
+  // The payment whose answer a tab awaits.
+  of(tabId) {
+    return this.#tabs.get(tabId)
+  }
+
+  // Its tab awaits no answer any more.
+  leave(payment) {
+    if (this.#tabs.get(payment.tabId) === payment) this.#tabs.delete(payment.tabId)
+  }
+
+  isOpen(url) {
+    return [...this.#open].some((payment) => payment.visit.url === url)
+  }
+
+  // Waits until no other tab pays this page; whether one did. A payment that is refused is followed by another.
+  async others(tabId, url) {
+    for (let waited = false; ; waited = true) {
+      const others = [...this.#open].filter((payment) => payment.tabId !== tabId && payment.visit.url === url)
+      if (!others.length) return waited
+      await Promise.all(others.map((payment) => payment.over))
+    }
+  }
+}

@@ -1,0 +1,60 @@
+// The extension in Firefox: the 402 is recognised, a click pays, pages are paid without asking where she follows a link, and
+// what a page fetches or frames is not.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { Firefox } from '../firefox.mjs';
+
+const documents = (news, target) => news.requests(target).map((r) => r.status);
+
+export default async function play(world) {
+  const [post] = world.news;
+  const firefox = await Firefox.start(world.extension, world.temporary('firefox'));
+  const { page } = firefox;
+  try {
+    assert.equal(await firefox.submit('account', { broker: world.broker.issuer }), 'Your account is open.');
+    assert.match(await firefox.submit('topup', { voucher: world.mint('1.00') }), /^The money is on your account/);
+    assert.match(await firefox.submit('buy', { amount: '0.50' }), /^Bought/);
+
+    // Asked: the price on the button, a press pays, the page comes at its address, and again for nothing.
+    const ferry = `${post.url('/articles/ferry.html')}#fares`;
+    assert.equal((await page.goto(ferry)).status(), 402);
+    const offer = await firefox.shows(/^Pay 2 ¢/);
+    assert.deepEqual([offer.text, offer.popup], ['2¢', '']);
+    assert.equal(post.charged().length, 0);
+    await firefox.press();
+    assert.equal((await firefox.shows(/^Paid 2 ¢/)).text, '48¢');
+    assert.equal(page.url(), ferry);
+    assert.match(await page.evaluate(() => document.body.innerText), /six winters/);
+    assert.equal(post.charged('/articles/ferry.html').length, 1);
+    await page.screenshot({ path: path.join(world.pictures, '01-paid-desktop-light.png') });
+    await page.reload();
+    await firefox.shows(/^Read again free/);
+
+    // Without asking: one round trip, as for a free page. Not for what the page fetches and frames.
+    assert.equal(await firefox.submit('limits', { automatic: true, page: '0.03', site: '0.05', day: '' }), 'Saved.');
+    await page.bringToFront();
+    const [bakers, library, tides] = ['/articles/bakers.html', '/articles/library.html', '/features/tides.html'].map((t) => post.url(t));
+    const link = (to) => page.evaluate((url) => { document.body.innerHTML = `<a href="${url}">next</a>`; }, to);
+    await page.evaluate((url) => {
+      document.body.append(Object.assign(document.createElement('iframe'), { src: url, hidden: true }), Object.assign(new Image(), { src: url }));
+      return fetch(url);
+    }, library);
+    await page.goto(post.url('/index.html'));
+    await link(bakers);
+    await firefox.follow('a');
+    await firefox.shows(/^Paid 2 ¢/);
+    assert.deepEqual(documents(post, '/articles/bakers.html'), [200], 'one round trip');
+    assert.equal(post.charged('/articles/library.html').length, 0);
+
+    // The limits of a page and of a site hold.
+    await link(tides);
+    await page.click('a');
+    await firefox.shows(/5 ¢: over your limit for this site/);
+    await link(library);
+    await page.click('a');
+    await firefox.shows(/2 ¢: over your limit for this site/);
+    assert.equal(post.charged().length, 2);
+  } finally {
+    await firefox.close();
+  }
+}
