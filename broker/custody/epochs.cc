@@ -101,6 +101,23 @@ bool belongs(const issue::Coin& coin, const Mark& known, const Mark& shown) {
     return walk_down(coin.salt, known.index, known.payword, shown.index) == shown.payword;
 }
 
+std::string booking_of_day(std::string_view relation) {
+    return "INSERT INTO spent_days (account, cur, day, micro) "
+           "SELECT c.account, c.cur, :d, (:k - e.known) * c.unit FROM epochs e JOIN coins c ON c.id = e.coin "
+           "WHERE e.coin = :c AND e.epoch = :e AND e.known " +
+           std::string(relation) +
+           " :l ON CONFLICT (account, cur, day) DO UPDATE SET micro = spent_days.micro + excluded.micro";
+}
+
+void learn(Sql& sql, const Epoch& e, const Mark& mark, UnixTime now) {
+    if (mark.index <= e.known) return;
+    run(sql, booking_of_day("<"), now / booked_day_s, mark.index, e.coin, e.epoch, mark.index);
+    run(sql, "UPDATE epochs SET known = :k, known_payword = :w WHERE coin = :c AND epoch = :e", mark.index,
+        encode_payword(mark.payword), e.coin, e.epoch);
+    run(sql, "INSERT INTO known_paywords (coin, idx, payword) VALUES (:c, :i, :w) ON CONFLICT DO NOTHING", e.coin,
+        mark.index, encode_payword(mark.payword));
+}
+
 std::int64_t downtime_s(Sql& sql, UnixTime from, UnixTime to) {
     return number(sql,
                   "SELECT COALESCE(SUM(CASE WHEN until < :t1 THEN until ELSE :t2 END - "
@@ -142,6 +159,7 @@ Outcome<Int> end_epochs(Sql& sql, UnixTime now, Int limit) {
 
 Outcome<Done> close_at(Sql& sql, const issue::Coin& coin, const Epoch& e, const Mark& end, UnixTime now) {
     Payable sum;
+    run(sql, booking_of_day("<>"), now / booked_day_s, end.index, coin.id, e.epoch, end.index);
     run(sql,
         "UPDATE epochs SET status = 'ended', released = :r, known = :k, known_payword = :w "
         "WHERE coin = :c AND epoch = :e",

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "broker/issue/coins.h"
 #include "broker/store/outcome.h"
@@ -36,6 +37,16 @@ struct Mark {
 };
 // How far a coin is known to be spent: its last epoch's mark, or the root.
 Mark known_mark(const issue::Coin& coin, const std::optional<Epoch>& last);
+
+// More of an epoch is known to be spent from now on. Nothing if it was known already.
+void learn(Sql& sql, const Epoch& epoch, const Mark& mark, UnixTime now);
+
+// The statement that books, for the account that bought the coin, what is known
+// beyond what was known before; to be run before `known` is written, with
+// (day since 1970, known, coin, epoch, known). relation: of what was known to
+// what is now, "<", or "<>" where it may be less.
+std::string booking_of_day(std::string_view relation);
+inline constexpr Int booked_day_s = 86400;
 
 // Whether a payword belongs to the chain at that index. Hashes from the mark
 // where it lies below, else from the root, at most n times.

@@ -110,14 +110,6 @@ std::string objection(const Context& context, Sql& sql, const vendors::Vendor& v
     return {};
 }
 
-void learn(Sql& sql, const Epoch& e, const Mark& mark) {
-    if (mark.index <= e.known) return;
-    run(sql, "UPDATE epochs SET known = :k, known_payword = :w WHERE coin = :c AND epoch = :e", mark.index,
-        encode_payword(mark.payword), e.coin, e.epoch);
-    run(sql, "INSERT INTO known_paywords (coin, idx, payword) VALUES (:c, :i, :w) ON CONFLICT DO NOTHING", e.coin,
-        mark.index, encode_payword(mark.payword));
-}
-
 }  // namespace
 
 bool others_wait(const Context& context, Sql& sql, const Coin& c, Int vendor, UnixTime now) {
@@ -186,11 +178,11 @@ Outcome<Renewed> renew(Context& context, Sql& sql, const vendors::Vendor& vendor
         const auto coin = issue::find_coin(sql, item.coin);
         const auto last = coin ? last_epoch(sql, coin->id) : std::nullopt;
         if (auto why = objection(context, sql, vendor, item, coin, last, now); !why.empty()) {
-            if (why == waiting) learn(sql, *last, item.mark);
+            if (why == waiting) learn(sql, *last, item.mark, now);
             result.refused.push_back({item.coin, std::move(why)});
             continue;
         }
-        learn(sql, *last, item.mark);
+        learn(sql, *last, item.mark, now);
         result.custody.push_back(extend(context, sql, vendor, *coin, *last, now));
     }
     return result;

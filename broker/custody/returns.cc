@@ -4,6 +4,7 @@
 
 #include "broker/custody/handoff.h"
 #include "broker/custody/handovers.h"
+#include "broker/ewallet/grants.h"
 #include "broker/issue/coins.h"
 #include "broker/ledger/ledger.h"
 #include "broker/vendors/vendors.h"
@@ -44,6 +45,7 @@ Outcome<Refunded> refund(Context& context, Sql& sql, const Coin& c, const std::o
     const auto owner = one<std::string>(sql, "SELECT name FROM accounts WHERE id = :i", c.account);
     if (auto booked = book(sql, c, std::get<0>(owner.value()), refunded.amount, now); !booked) return booked.refusal();
     run(sql, "UPDATE coins SET state = 'returned', refunded = :u WHERE id = :i", units, c.id);
+    ewallet::uncount_unspent(sql, c.coin, c.n - units, now);
     run(sql, "DELETE FROM due_work WHERE coin = :c AND kind = 'return'", c.id);
     context.metrics.coin_returned(refunded.currency, refunded.amount);
     return refunded;

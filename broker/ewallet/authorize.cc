@@ -53,17 +53,18 @@ Outcome<Asked> asked_of(api::Broker b, const Request& request) {
     return b.store.read([&](Sql& sql) { return read_query(b.context.options, sql, request.query); });
 }
 
-Limits proposed(const std::optional<Rules>& rules, const Wanted& w) {
-    Limits l = rules ? rules->here : Limits{*Amount::from(usual_per_page), *Amount::from(usual_per_day), 0, true, true};
-    if (rules) l.everywhere = rules->everywhere;
-    l.per_page = std::max(l.per_page, w.amount);
+// As they are: a page that is dearer than them is paid by being confirmed, and nothing else becomes dearer by that.
+Limits proposed(const std::optional<Rules>& rules) {
+    if (!rules) return {*Amount::from(usual_per_page), *Amount::from(usual_per_day), 0, true, true};
+    Limits l = rules->here;
+    l.everywhere = rules->everywhere;
     return l;
 }
 
 Purse purse_of(api::Broker b, Sql& sql, Int account, const std::string& name, const Wanted& w, UnixTime now) {
     const auto rules = rules_at(sql, account, w.vendor.origin, w.currency, now);
     Purse p;
-    p.limits = proposed(rules, w);
+    p.limits = proposed(rules);
     p.in_wallet = in_wallet(sql, account, w.currency, now);
     const auto balances = accounts::balances(sql, {account, name}, {w.currency});
     if (const auto i = balances.find(w.currency); i != balances.end()) p.balance = i->second;
@@ -104,13 +105,19 @@ bool needs_no_asking(Sql& sql, Int account, const Wanted& w, UnixTime now) {
            can_grant(sql, account, w.vendor, *rules, w.currency, w.amount, now);
 }
 
-// A code, if she has said before that sites get the e-wallet by one click; empty: she is asked.
-Outcome<std::string> at_once(api::Broker b, const Request& request, const web::Session& session, const Wanted& w) {
-    if (!clicked(request)) return std::string();
+// The way back to the site, with a renewed session's cookie.
+struct Agreed {
+    std::string code, cookie;
+};
+
+// A code, if she has said before that sites get the e-wallet by one click; nullopt: she is asked.
+Outcome<std::optional<Agreed>> at_once(api::Broker b, const Request& request, const web::Session& session, const Wanted& w) {
+    if (!clicked(request)) return std::optional<Agreed>();
     const UnixTime now = b.context.clock.now();
-    return b.store.write([&](Sql& sql) -> Outcome<std::string> {
-        if (!needs_no_asking(sql, session.account.id, w, now)) return std::string();
-        return make_code(b.context, sql, session.account.id, w, false, now);
+    return b.store.write([&](Sql& sql) -> Outcome<std::optional<Agreed>> {
+        if (!needs_no_asking(sql, session.account.id, w, now)) return std::optional<Agreed>();
+        auto cookie = web::renew_session(b.context, sql, session, now).cookie;
+        return std::optional(Agreed{make_code(b.context, sql, session.account.id, w, false, now), std::move(cookie)});
     });
 }
 
@@ -122,9 +129,9 @@ Response show(api::Broker b, Request& request) {
     if (!asked) return web::fault_page(b, request, member, title, asked.refusal());
     if (!asked->fault.empty()) return back_with_error(b, asked->wanted, asked->fault);
     if (!member) return web::see_other("/sign-in?next=" + form::encode(web::address_of(request)));
-    const auto code = at_once(b, request, *member, asked->wanted);
-    if (!code) return web::fault_page(b, request, member, title, code.refusal());
-    if (!code->empty()) return back_with_code(b, asked->wanted, *code);
+    auto agreed = at_once(b, request, *member, asked->wanted);
+    if (!agreed) return web::fault_page(b, request, member, title, agreed.refusal());
+    if (*agreed) return back_with_code(b, asked->wanted, (*agreed)->code, {std::move((*agreed)->cookie)});
     const auto purse = look(b, *member, asked->wanted);
     if (!purse) return web::fault_page(b, request, member, title, purse.refusal());
     return ask(b, request, *member, asked->wanted, *purse);
@@ -142,9 +149,6 @@ Outcome<Done> have_coin(api::Broker b, const web::Session& session, const Purse&
     return Done{};
 }
 
-struct Agreed {
-    std::string code, cookie;
-};
 Outcome<Agreed> agree(api::Broker b, const web::Session& session, const Wanted& w, const Limits& limits) {
     const UnixTime now = b.context.clock.now();
     return b.store.write([&](Sql& sql) -> Outcome<Agreed> {

@@ -19,6 +19,8 @@ namespace netpay::broker::ewallet {
 
 // Where every vendor takes codes, at its origin.
 inline constexpr std::string_view callback_path = "/.well-known/netpay/wallet/callback";
+// Where every vendor shows its readers their e-wallets there.
+inline constexpr std::string_view wallet_path = "/.well-known/netpay/wallet";
 inline constexpr std::int64_t code_life_s = 60;
 
 // What a site asks a reader's browser to ask for.

@@ -31,6 +31,9 @@ std::string what_is_there(const Wanted& w, const Purse& p) {
     if (!p.coin && p.terms)
         if (const auto worth = p.terms->unit.times(p.terms->n))
             out += "<p>" + web::money(*worth, c) + " of your balance goes into the e-wallet. What you do not spend, you can take back.</p>\n";
+    if (p.coin && p.balance.micro() > 0)
+        out += "<p class=\"note\">If a site has sold more from it than is known here, and too little for this page is left, money of "
+               "your balance goes into it for this page.</p>\n";
     if (p.day_over)
         out += "<p class=\"note\" role=\"status\">What may be spent today is used up. This page is paid all the same if you confirm "
                "it; for more, raise the limit of the day.</p>\n";

@@ -5,6 +5,7 @@
 #include "broker/ewallet/granted.h"
 #include "broker/store/query.h"
 #include "broker/web/kept_coins.h"
+#include "broker/web/keys.h"
 #include "core/base64url.h"
 #include "core/hash.h"
 #include "core/payword.h"
@@ -14,13 +15,10 @@ namespace {
 
 // What a vendor was shown counts for it on later days too, until this long after.
 constexpr std::int64_t ended_kept_s = 7 * 86400;
+// How long what she confirmed is on its way: a code's minute, and the vendor's to fetch the coin.
+constexpr std::int64_t confirmed_for_s = 120;
 
 std::string hash_of(std::string_view grant) { return b64u_encode(sha256({"netpay/ewallet/grant", grant})); }
-
-Refusal invalid_grant() {
-    return {400, "invalid-grant", "That code is not good",
-            "A code is good once, for 60 seconds, for the vendor it was made for, with its verifier. Send the reader to the broker again."};
-}
 
 Refusal insufficient() {
     return {409, "insufficient", "No coin has enough for that price", "Send the reader to the broker, to put money into the e-wallet."};
@@ -82,6 +80,14 @@ Planned plan(Sql& sql, const Sale& s, const WalletCoin& w) {
     return {grant({w.coin.n, w.spent, w.granted, before}, allowance(sql, s, w), need, s.confirmed), std::max(before, w.spent), need};
 }
 
+// Vendors that compare theirs learn nothing from it.
+std::string reader_name(const Context& context, Int account, const vendors::Vendor& vendor) {
+    constexpr std::size_t bytes = 16;
+    const auto mac = b64u_decode_array<32>(
+        context.web->sealer().mac("netpay/ewallet/reader", std::to_string(account) + " " + vendor.origin));
+    return mac ? b64u_encode(as_view(*mac).substr(0, bytes)) : std::string();
+}
+
 // Shows the vendor as much of the coin as it may have. Gives the index from
 // which on that is new to it beside what it is told.
 struct Raised {
@@ -100,6 +106,7 @@ Outcome<Raised> raise(Context& context, Sql& sql, const Sale& s, const WalletCoi
     r.base = p.base;
     r.shown = {{}, w.coin.salt, w.coin.n, *seed};
     Told& t = r.shown.told;
+    t.reader = reader_name(context, s.account, s.vendor);
     t.until = std::min(s.rules.here.until, w.coin.exp);
     t.currency = w.coin.currency;
     t.limits = s.rules.here;
@@ -132,33 +139,36 @@ Outcome<Shown> begin(Context& context, Sql& sql, const vendors::Vendor& vendor, 
     Told& t = raised->shown.told;
     t.grant = b64u_encode(context.random.bytes<32>());
     run(sql,
-        "INSERT INTO ewallet_grants (grant_hash, code_hash, account, vendor, kind, coin, base, shown, until, at) "
-        "VALUES (:g, :h, :a, :v, :k, :c, :b, :s, :u, :t)",
+        "INSERT INTO ewallet_grants (grant_hash, code_hash, account, vendor, kind, coin, base, shown, begun, confirmed, until, at) "
+        "VALUES (:g, :h, :a, :v, :k, :c, :b, :s, :w, :m, :u, :t)",
         hash_of(t.grant), a.code_hash, a.account, vendor.id, a.kind, coin->coin.coin, std::min(raised->base, t.granted), t.granted,
-        t.until, now);
+        now, a.confirmed ? a.amount.micro() : 0, t.until, now);
     return std::move(raised->shown);
 }
 
-struct Held {
+struct Row {
     Int id = 0, account = 0;
     std::string coin;
     std::uint32_t base = 0, shown = 0;
-    UnixTime at = 0;
+    UnixTime begun = 0;
+    Amount confirmed;  // the page that she said yes to and that may not be paid yet
+    UnixTime until = 0, at = 0;
 };
-std::optional<Held> find_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now) {
-    const auto row = one<Int, Int, std::string, Int, Int, Int>(
+std::optional<Row> find_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now) {
+    const auto row = one<Int, Int, std::string, Int, Int, Int, Int, Int, Int>(
         sql,
-        "SELECT id, account, coin, base, shown, at FROM ewallet_grants "
+        "SELECT id, account, coin, base, shown, begun, confirmed, until, at FROM ewallet_grants "
         "WHERE grant_hash = :g AND vendor = :v AND ended = 0 AND until > :n",
         hash_of(grant), vendor.id, now);
     if (!row) return std::nullopt;
-    const auto& [id, account, coin, base, shown, at] = *row;
-    return Held{id, account, coin, static_cast<std::uint32_t>(base), static_cast<std::uint32_t>(shown), at};
+    const auto& [id, account, coin, base, shown, begun, confirmed, until, at] = *row;
+    return Row{id,    account, coin, static_cast<std::uint32_t>(base), static_cast<std::uint32_t>(shown),
+               begun, Amount::from(static_cast<std::uint64_t>(confirmed)).value_or(Amount()), until, at};
 }
 
 // When the vendor was shown the coin, an earlier holder had spent more of it
 // than was known then: that was never this vendor's.
-void learn_start(Sql& sql, const vendors::Vendor& vendor, Held& h, const WalletCoin& w) {
+void learn_start(Sql& sql, const vendors::Vendor& vendor, Row& h, const WalletCoin& w) {
     const auto start = std::min(w.held_from, h.shown);
     if (w.holder != vendor.id || start <= h.base) return;
     uncount_moved(sql, h.account, vendor.id, w.coin.currency, w.coin.unit.times(start - h.base).value_or(Amount()), h.at);
@@ -167,7 +177,7 @@ void learn_start(Sql& sql, const vendors::Vendor& vendor, Held& h, const WalletC
 }
 
 // What the vendor says, within what it was granted: it could have spent that.
-void learn_spent(Sql& sql, const Held& h, WalletCoin& w, std::uint32_t said) {
+void learn_spent(Sql& sql, const Row& h, WalletCoin& w, std::uint32_t said) {
     said = std::min(said, h.shown);
     if (said <= w.spent) return;
     run(sql, "UPDATE web_coins SET spent = :s WHERE coin = :c", said, h.coin);
@@ -175,26 +185,63 @@ void learn_spent(Sql& sql, const Held& h, WalletCoin& w, std::uint32_t said) {
     w.granted = std::max(w.granted, said);
 }
 
+// Whether this is still about the page that she said yes to when the e-wallet
+// began: it is no dearer, what the vendor was shown does not reach for it, and it
+// cannot have been paid of that: less was sold since than it costs, or the coin
+// lay with another vendor, who had sold more than was known here.
+bool of_confirmed_page(const Row& h, const WalletCoin& w, const vendors::Vendor& vendor, Amount price, UnixTime now) {
+    const auto need = units_for(price, w.coin.unit);
+    if (price > h.confirmed || now > h.begun + confirmed_for_s) return false;
+    if (!need || h.shown >= w.spent + *need) return !need;
+    const bool moves = w.holder != 0 && w.holder != vendor.id;
+    return moves || w.spent < h.base + *need;
+}
+
+// A coin to be bought of the balance, for a page that she said yes to.
+struct Lacking {
+    accounts::Account account;
+    issue::Terms terms;
+    std::string once;
+};
+std::optional<Lacking> lacking(const Context& context, Sql& sql, const Row& h, const Currency& currency, Amount price) {
+    const auto name = one<std::string>(sql, "SELECT name FROM accounts WHERE id = :i", h.account);
+    const accounts::Account account{h.account, std::get<0>(name.value())};
+    const auto balances = accounts::balances(sql, account, {currency});
+    const auto has = balances.find(currency);
+    const auto terms = has == balances.end() ? std::nullopt : terms_for(context.options, currency, price, has->second);
+    if (!terms) return std::nullopt;
+    return Lacking{account, *terms, "ewallet " + std::to_string(h.id)};
+}
+
 Outcome<Shown> refresh(Context& context, Sql& sql, const vendors::Vendor& vendor, std::string_view grant, Amount price,
-                       std::uint32_t spent, UnixTime now) {
+                       std::uint32_t spent, UnixTime now, std::optional<Lacking>& to_buy) {
     auto held = find_grant(sql, vendor, grant, now);
     auto coin = held ? wallet_coin(sql, held->account, held->coin) : std::nullopt;
     const auto rules = coin ? rules_at(sql, held->account, vendor.origin, coin->coin.currency, now) : std::nullopt;
     if (!rules || vendor.status != "approved") return grant_ended();
     learn_start(sql, vendor, *held, *coin);
     learn_spent(sql, *held, *coin, spent);
+    const bool confirmed = of_confirmed_page(*held, *coin, vendor, price, now);
     const auto need = units_for(price, coin->coin.unit);
     const bool other = !need || coin->left() < *need || coin->coin.state != "live";
     if (other) {
-        coin = chosen_coin(sql, held->account, coin->coin.currency, price, vendor.id, rules->here.per_day, From::not_elsewhere, now);
+        const auto currency = coin->coin.currency;
+        coin = chosen_coin(sql, held->account, currency, price, vendor.id, rules->here.per_day,
+                           confirmed ? From::anywhere : From::not_elsewhere, now);
+        if (!coin && confirmed) to_buy = lacking(context, sql, *held, currency, price);
         if (!coin) return insufficient();
     }
-    auto raised = raise(context, sql, {held->account, vendor, *rules, price, false, now}, *coin);
+    // Beyond the day only where it is sure that the page was not paid.
+    const bool beyond = confirmed && (other || held->base + need.value_or(0) > coin->spent);
+    auto raised = raise(context, sql, {held->account, vendor, *rules, price, beyond, now}, *coin);
     if (!raised) return raised.refusal();
     const Told& t = raised->shown.told;
+    if (other)
+        run(sql, "UPDATE ewallet_grants SET ended = :n WHERE coin = :c AND ended = 0 AND id <> :i", now, coin->coin.coin, held->id);
     const auto base = other ? std::min(raised->base, t.granted) : held->base;
-    run(sql, "UPDATE ewallet_grants SET coin = :c, base = :b, shown = :s, until = :u, at = :t WHERE id = :i", coin->coin.coin, base,
-        t.granted, t.until, other ? now : held->at, held->id);
+    run(sql,
+        "UPDATE ewallet_grants SET coin = :c, base = :b, shown = :s, confirmed = :f, until = :u, at = :t WHERE id = :i",
+        coin->coin.coin, base, t.granted, confirmed ? 0 : held->confirmed.micro(), t.until, other ? now : held->at, held->id);
     return std::move(raised->shown);
 }
 
@@ -209,6 +256,11 @@ Outcome<Told> settled(Store& store, F f) {
 
 }  // namespace
 
+Refusal invalid_grant() {
+    return {400, "invalid-grant", "That code is not good",
+            "A code is good once, for 60 seconds, for the vendor it was made for, with its verifier. Send the reader to the broker again."};
+}
+
 Outcome<Told> begin_grant(Context& context, Store& store, const vendors::Vendor& vendor, std::string_view code,
                           std::string_view verifier, UnixTime now) {
     return settled(store, [&](Sql& sql) -> Outcome<Shown> {
@@ -220,7 +272,21 @@ Outcome<Told> begin_grant(Context& context, Store& store, const vendors::Vendor&
 
 Outcome<Told> refresh_grant(Context& context, Store& store, const vendors::Vendor& vendor, std::string_view grant, Amount price,
                             std::uint32_t spent, UnixTime now) {
-    return settled(store, [&](Sql& sql) { return refresh(context, sql, vendor, grant, price, spent, now); });
+    std::optional<Lacking> to_buy;
+    const auto once = [&](Sql& sql) { return refresh(context, sql, vendor, grant, price, spent, now, to_buy); };
+    auto told = settled(store, once);
+    if (told || !to_buy) return told;
+    const auto bought = web::buy_coin(context, store, to_buy->account, to_buy->terms, to_buy->once, now);
+    if (!bought && bought.refusal().internal) return bought.refusal();
+    return bought ? settled(store, once) : std::move(told);
+}
+
+Outcome<Held> look_at_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now) {
+    const auto row = find_grant(sql, vendor, grant, now);
+    const auto coin = row ? wallet_coin(sql, row->account, row->coin) : std::nullopt;
+    const auto rules = coin ? rules_at(sql, row->account, vendor.origin, coin->coin.currency, now) : std::nullopt;
+    if (!rules || vendor.status != "approved") return grant_ended();
+    return Held{std::min(row->until, rules->here.until), coin->coin.currency, rules->here};
 }
 
 void leave_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now) {
@@ -252,6 +318,32 @@ void end_grants(Sql& sql, Int account, UnixTime now) {
 
 void end_grant_of_code(Sql& sql, const std::string& code_hash, UnixTime now) {
     run(sql, "UPDATE ewallet_grants SET ended = :n WHERE code_hash = :h AND ended = 0", now, code_hash);
+}
+
+void uncount_unspent(Sql& sql, const std::string& coin, std::uint32_t spent, UnixTime now) {
+    const auto row = one<Int, Int, Int, std::string>(
+        sql, "SELECT w.account, w.granted, c.unit, c.cur FROM web_coins w JOIN coins c ON c.coin = w.coin WHERE w.coin = :c", coin);
+    if (!row) return;
+    const auto& [account, granted, unit, cur] = *row;
+    const auto currency = Currency::parse(cur);
+    if (!currency || granted <= Int{spent}) return;
+    std::vector<Int> list;  // the latest first
+    for (const auto& [vendor] : all<Int>(
+             sql, "SELECT vendor FROM ewallet_grants WHERE coin = :c GROUP BY vendor ORDER BY MAX(at) DESC, MAX(id) DESC", coin))
+        list.push_back(vendor);
+    const auto unspent = Amount::from(static_cast<std::uint64_t>((granted - spent) * unit));
+    uncount(sql, account, list, *currency, unspent.value_or(Amount()), now);
+}
+
+std::vector<std::pair<std::string, Currency>> sites_with_grants(Sql& sql, Int account) {
+    std::vector<std::pair<std::string, Currency>> out;
+    for (const auto& [site, cur] : all<std::string, std::string>(
+             sql,
+             "SELECT DISTINCT v.origin, c.cur FROM ewallet_grants g JOIN vendors v ON v.id = g.vendor JOIN coins c ON c.coin = g.coin "
+             "WHERE g.account = :a ORDER BY v.origin, c.cur LIMIT :l",
+             account, listed_limits))
+        if (const auto currency = Currency::parse(cur)) out.emplace_back(site, *currency);
+    return out;
 }
 
 std::vector<Live> live_grants(Sql& sql, Int account, UnixTime now) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "broker/context.h"
@@ -23,7 +24,8 @@ namespace netpay::broker::ewallet {
 
 // What a vendor is told of an e-wallet.
 struct Told {
-    std::string grant;  // of a new one; else empty
+    std::string grant;   // of a new one; else empty
+    std::string reader;  // the same for one account at one vendor, never the same at two
     UnixTime until = 0;
     Currency currency;
     Limits limits;
@@ -37,6 +39,8 @@ struct Told {
 // The calls of vendors. Durable before they return; whole chains are hashed
 // after the store is free again.
 
+// Why a code is refused, whatever is wrong with it.
+Refusal invalid_grant();
 // Refuses with 400 invalid-grant; 409 insufficient, day-limit.
 Outcome<Told> begin_grant(Context& context, Store& store, const vendors::Vendor& vendor, std::string_view code,
                           std::string_view verifier, UnixTime now);
@@ -44,6 +48,13 @@ Outcome<Told> begin_grant(Context& context, Store& store, const vendors::Vendor&
 // 410 grant-ended.
 Outcome<Told> refresh_grant(Context& context, Store& store, const vendors::Vendor& vendor, std::string_view grant, Amount price,
                             std::uint32_t spent, UnixTime now);
+// What holds of an e-wallet now; changes nothing. Refuses with 410 grant-ended.
+struct Held {
+    UnixTime until = 0;
+    Currency currency;
+    Limits limits;
+};
+Outcome<Held> look_at_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now);
 // Nothing is said of grants that are unknown.
 void leave_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now);
 
@@ -52,13 +63,20 @@ void leave_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant
 bool can_grant(Sql& sql, Int account, const vendors::Vendor& vendor, const Rules& rules, const Currency& currency, Amount price,
                UnixTime now);
 
-// Ends e-wallets: the vendor learns it when it next asks, and spends no more
-// than it was granted before. Of one coin, at one site, or all of an account;
+// Ends e-wallets: the vendor learns it when it next asks (an honest one within
+// five minutes), and never spends more than it was granted before. Of one coin, at one site, or all of an account;
 // with all of them, the codes that were not used yet.
 void end_grants_of_coin(Sql& sql, const std::string& coin, UnixTime now);
 void end_grants_at(Sql& sql, Int account, const std::string& site, UnixTime now);
 void end_grants(Sql& sql, Int account, UnixTime now);
 void end_grant_of_code(Sql& sql, const std::string& code_hash, UnixTime now);
+
+// A coin was refunded above that index: what was granted of it beyond, and will
+// never be spent, leaves its room in today's limits.
+void uncount_unspent(Sql& sql, const std::string& coin, std::uint32_t spent, UnixTime now);
+
+// Sites that have or had an e-wallet of the account, as long as that is kept.
+std::vector<std::pair<std::string, Currency>> sites_with_grants(Sql& sql, Int account);
 
 struct Live {
     std::string site, kind, coin;

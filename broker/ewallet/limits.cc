@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "broker/ewallet/codes.h"
+#include "core/html.h"
+
 namespace netpay::broker::ewallet {
 namespace {
 
@@ -51,6 +54,10 @@ std::vector<SiteLimits> all_limits(Sql& sql, Int account, UnixTime now) {
     return out;
 }
 
+std::string site_link(std::string_view site) {
+    return "<a href=\"" + html::escape(std::string(site) + std::string(wallet_path)) + "\">" + html::escape(site) + "</a>";
+}
+
 std::optional<Rules> rules_at(Sql& sql, Int account, const std::string& site, const Currency& currency, UnixTime now) {
     const auto here = limits_of(sql, account, site, currency, now), all = limits_of(sql, account, all_sites, currency, now);
     if (!here && !all) return std::nullopt;
@@ -93,6 +100,24 @@ void uncount_moved(Sql& sql, Int account, Int vendor, const Currency& currency, 
         "UPDATE ewallet_raised SET moved = CASE WHEN moved > :m THEN moved - :n ELSE 0 END "
         "WHERE account = :a AND vendor = :v AND cur = :c AND day = :d",
         moved.micro(), moved.micro(), account, vendor, currency.str(), day_of(at));
+}
+
+void uncount(Sql& sql, Int account, const std::vector<Int>& vendors, const Currency& currency, Amount unspent, UnixTime now) {
+    auto left = static_cast<Int>(unspent.micro());
+    bool latest = true;
+    for (const Int vendor : vendors) {
+        const auto row = one<Int, Int>(
+            sql, "SELECT raised, moved FROM ewallet_raised WHERE account = :a AND vendor = :v AND cur = :c AND day = :d", account,
+            vendor, currency.str(), day_of(now));
+        const auto [raised, moved] = row.value_or(std::tuple<Int, Int>(0, 0));
+        const Int off = std::min(raised, left), off_moved = latest ? std::min(moved, left - off) : 0;
+        run(sql,
+            "UPDATE ewallet_raised SET raised = raised - :r, moved = moved - :m "
+            "WHERE account = :a AND vendor = :v AND cur = :c AND day = :d",
+            off, off_moved, account, vendor, currency.str(), day_of(now));
+        left -= off;
+        latest = false;
+    }
 }
 
 Int forget_limits(Sql& sql, UnixTime now) {

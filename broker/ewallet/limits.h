@@ -43,6 +43,9 @@ struct SiteLimits {
 inline constexpr Int listed_limits = 200;
 std::vector<SiteLimits> all_limits(Sql& sql, Int account, UnixTime now);  // all_sites first, then by site
 
+// A link to the page that a site has for her e-wallet there.
+std::string site_link(std::string_view site);
+
 // What holds at a site.
 struct Rules {
     Limits here;             // the site's own, else those of all sites
@@ -67,6 +70,11 @@ Today today(Sql& sql, Int account, Int vendor, const Currency& currency, UnixTim
 void count(Sql& sql, Int account, Int vendor, const Currency& currency, Amount raised, Amount moved, UnixTime now);
 // So much of what was moved on the day of `at` was never there: an earlier holder had spent it.
 void uncount_moved(Sql& sql, Int account, Int vendor, const Currency& currency, Amount moved, UnixTime at);
+
+// So much of what was granted to these vendors, the latest first, will not be
+// spent: it is taken off what was raised today, as far as that goes, and for the
+// latest off what was moved to it.
+void uncount(Sql& sql, Int account, const std::vector<Int>& vendors, const Currency& currency, Amount unspent, UnixTime now);
 
 // Deletes the counts of days gone by and limits that have ended; how many.
 Int forget_limits(Sql& sql, UnixTime now);

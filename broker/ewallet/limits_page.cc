@@ -16,39 +16,62 @@ constexpr std::int64_t day_s = 86400;
 
 Int days_left(UnixTime until, UnixTime now) { return (until - now + day_s - 1) / day_s; }
 
+// kept: there are such limits; else they are offered.
 std::string limits_form(const web::Session& session, const SiteLimits& s, Int number, UnixTime now, bool kept) {
     const bool all = s.site == all_sites;
-    std::string out = "<section><h2>" + (all ? "All sites together" : html::escape(s.site)) + "</h2>\n<form method=\"post\" action=\"/limits\">" +
+    std::string out = "<section><h2>" + (all ? "All sites together" : site_link(s.site)) + "</h2>\n";
+    if (!all && !kept) out += "<p>As all sites. You can set less, or more for a page, for this one.</p>\n";
+    out += "<form method=\"post\" action=\"/limits\">" +
                       web::csrf_field(session) + web::hidden("site", s.site) + web::hidden("currency", s.currency.str());
-    out += limit_fields(s.limits, kept ? days_left(s.limits.until, now) : usual_days, s.currency, all, std::to_string(number)) +
-           "<div class=\"actions\"><button type=\"submit\" name=\"do\" value=\"save\">Save</button>";
+    out += limit_fields(s.limits, s.limits.until > now ? days_left(s.limits.until, now) : usual_days, s.currency, all, std::to_string(number)) +
+           "<div class=\"actions\"><button type=\"submit\" name=\"do\" value=\"save\">" +
+           (all || kept ? "Save" : "Limit this site") + "</button>";
     if (kept) out += "<button class=\"quiet\" type=\"submit\" name=\"do\" value=\"revoke\" formnovalidate>Revoke</button>";
     return out + "</div></form></section>\n";
 }
 
+struct Listed {
+    std::vector<SiteLimits> kept;
+    std::vector<SiteLimits> offered;  // of sites that have none of their own, as all sites have them
+};
+
+const SiteLimits* find(const std::vector<SiteLimits>& list, std::string_view site, const Currency& currency) {
+    const auto i = std::find_if(list.begin(), list.end(), [&](const auto& s) { return s.site == site && s.currency == currency; });
+    return i == list.end() ? nullptr : &*i;
+}
+
+Listed listed(Sql& sql, Int account, UnixTime now) {
+    Listed l{all_limits(sql, account, now), {}};
+    for (const auto& [site, currency] : sites_with_grants(sql, account)) {
+        const auto* all = find(l.kept, all_sites, currency);
+        if (all && !find(l.kept, site, currency)) l.offered.push_back({site, currency, all->limits});
+    }
+    return l;
+}
+
 // One for all sites in each currency, whether there is one or not.
-std::string forms(api::Broker b, const web::Session& session, const std::vector<SiteLimits>& list, UnixTime now) {
+std::string forms(api::Broker b, const web::Session& session, const Listed& l, UnixTime now) {
     std::string out;
     Int number = 0;
     for (const auto& currency : b.context.options.currencies) {
-        const auto has = [&](const SiteLimits& s) { return s.site == all_sites && s.currency == currency; };
-        if (std::none_of(list.begin(), list.end(), has)) {
+        if (!find(l.kept, all_sites, currency)) {
             const Limits usual{*Amount::from(usual_per_page), *Amount::from(usual_per_day), 0, true, false};
             out += limits_form(session, {std::string(all_sites), currency, usual}, ++number, now, false);
         }
     }
-    for (const auto& s : list) out += limits_form(session, s, ++number, now, true);
+    for (const auto& s : l.kept) out += limits_form(session, s, ++number, now, true);
+    for (const auto& s : l.offered) out += limits_form(session, s, ++number, now, false);
     return out;
 }
 
 Response limits_page(api::Broker b, const Request& request, const web::Session& session, std::string_view message, int status = 200) {
     const UnixTime now = b.context.clock.now();
     const auto list = b.store.read(
-        [&](Sql& sql) -> Outcome<std::vector<SiteLimits>> { return all_limits(sql, session.account.id, now); });
+        [&](Sql& sql) -> Outcome<Listed> { return listed(sql, session.account.id, now); });
     if (!list) return web::fault_page(b, request, &session, title, list.refusal());
     return web::page(b, &session, title,
                      "<h1>Limits</h1>\n" + std::string(message) +
-                         "<p>What sites may spend from your e-wallet. A site that has it learns of a change when it next asks here; "
+                         "<p>What sites may spend from your e-wallet. A site that has it learns of a change within five minutes; "
                          "it never spends more than it was granted for the day. <a href=\"/coins\">Give a coin back</a> to end that "
                          "at once.</p>\n" +
                          forms(b, session, *list, now),
@@ -58,6 +81,11 @@ Response limits_page(api::Broker b, const Request& request, const web::Session& 
 Response show(api::Broker b, Request& request, const web::Session& session) {
     const bool saved = request.query.contains("saved");
     return limits_page(b, request, session, saved ? web::said("done", "Your limits are kept.") : std::string());
+}
+
+bool may_be_limited(Sql& sql, Int account, const std::string& site, const Currency& currency, UnixTime now) {
+    const auto l = listed(sql, account, now);
+    return find(l.kept, site, currency) || find(l.offered, site, currency);
 }
 
 void revoke(Sql& sql, Int account, const std::string& site, const Currency& currency, UnixTime now) {
@@ -78,8 +106,8 @@ Response change(api::Broker b, Request& request, const web::Session& session, co
     if (!currency || (what != "save" && what != "revoke")) return refused({422, "limits", "These limits were not taken", "Open the page again."});
     if (what == "save" && !limits) return refused(limits.refusal());
     const auto done = b.store.write([&](Sql& sql) -> Outcome<Done> {
-        // A site comes here by being confirmed, not by a name that somebody typed.
-        const bool known = site == all_sites || limits_of(sql, session.account.id, site, *currency, now);
+        // A site comes here by having her e-wallet, not by a name that somebody typed.
+        const bool known = site == all_sites || may_be_limited(sql, session.account.id, site, *currency, now);
         if (!known) return Refusal{422, "limits", "These limits were not taken", "There are none for that site any more."};
         if (what == "revoke") revoke(sql, session.account.id, site, *currency, now);
         else set_limits(sql, session.account.id, site, *currency, *limits);

@@ -1,5 +1,5 @@
 // Everything of e-wallets that is reached over HTTP: /authorize and /limits
-// for readers, {api}/ewallet/{token,refresh,leave} for the vendors that serve
+// for readers, {api}/ewallet/{token,refresh,limits,leave} for the vendors that serve
 // them. doc/ewallets.md says how they fit together.
 #pragma once
 

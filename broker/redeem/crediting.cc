@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "broker/custody/epochs.h"
 #include "broker/issue/coins.h"
 #include "broker/ledger/ledger.h"
 #include "broker/redeem/spans.h"
@@ -60,6 +61,7 @@ public:
           coins_(sql, vendor),
           credit_epoch_(sql, "UPDATE epochs SET credited = credited + :u WHERE coin = :c AND epoch = :e"),
           credit_coin_(sql, "UPDATE coins SET credited = credited + :u WHERE id = :c"),
+          day_(sql, custody::booking_of_day("<")),
           learn_(sql, "UPDATE epochs SET known = :k, known_payword = :w WHERE coin = :c AND epoch = :e AND known < :l"),
           compensated_(sql, "SELECT lo, hi, paid FROM compensations WHERE coin = :c AND vendor = :v"),
           drop_(sql, "DELETE FROM compensations WHERE coin = :c AND vendor = :v AND lo = :l AND hi = :h AND paid = 0"),
@@ -128,6 +130,7 @@ private:
             sum += units;
         }
         credit_coin_(sum, coin_->id);
+        day_(now_ / custody::booked_day_s, top_, coin_->id, top_epoch_, top_);
         learn_(top_, top_payword_, coin_->id, top_epoch_, top_);
         keep_(coin_->id, top_, top_payword_);
     }
@@ -142,6 +145,7 @@ private:
     Claimables coins_;
     Prepared<std::tuple<>, Int, Int, Int> credit_epoch_;
     Prepared<std::tuple<>, Int, Int> credit_coin_;
+    Prepared<std::tuple<>, Int, Int, Int, Int, Int> day_;
     Prepared<std::tuple<>, Int, std::string, Int, Int, Int> learn_;
     Prepared<std::tuple<Int, Int, Int>, Int, Int> compensated_;
     Prepared<std::tuple<>, Int, Int, Int, Int> drop_;

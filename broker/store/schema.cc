@@ -449,8 +449,9 @@ const Step version_4 = {
     "CREATE INDEX ewallet_codes_account ON ewallet_codes (account)",
 
     // E-wallets at vendors. The vendor was shown the coin's payword at `shown`
-    // at the time `at`, when `base` of it was known to be spent. ended: 0 while
-    // it lasts.
+    // at the time `at`, when `base` of it was known to be spent. begun: when its
+    // code was used. confirmed: the price of the page that she said yes to, 0 if
+    // none or once that was granted anew. ended: 0 while it lasts.
     R"(CREATE TABLE ewallet_grants (
         id INTEGER PRIMARY KEY,
         grant_hash TEXT NOT NULL UNIQUE,
@@ -461,12 +462,30 @@ const Step version_4 = {
         coin TEXT NOT NULL,
         base BIGINT NOT NULL CHECK (base >= 0),
         shown BIGINT NOT NULL CHECK (shown >= base),
+        begun BIGINT NOT NULL,
+        confirmed BIGINT NOT NULL CHECK (confirmed >= 0),
         until BIGINT NOT NULL,
         at BIGINT NOT NULL,
         ended BIGINT NOT NULL DEFAULT 0))",
     "CREATE INDEX ewallet_grants_account ON ewallet_grants (account, ended)",
     "CREATE INDEX ewallet_grants_coin ON ewallet_grants (coin, vendor)",
     "CREATE INDEX ewallet_grants_until ON ewallet_grants (until)",
+
+    // Sessions that came of one another by renewal share what their forms' tokens are made of.
+    "ALTER TABLE web_sessions ADD COLUMN family TEXT NOT NULL DEFAULT ''",
+    "UPDATE web_sessions SET family = id_hash",
+    "CREATE INDEX web_sessions_family ON web_sessions (family)",
+
+    // What of an account's coins became known to be spent on a day (since 1970), in micro-units.
+    R"(CREATE TABLE spent_days (
+        account BIGINT NOT NULL REFERENCES accounts(id),
+        cur TEXT NOT NULL,
+        day BIGINT NOT NULL,
+        micro BIGINT NOT NULL,
+        PRIMARY KEY (account, cur, day)))",
+    R"(INSERT INTO spent_days (account, cur, day, micro)
+        SELECT c.account, c.cur, e.iat / 86400, SUM((e.known - e.start) * c.unit)
+        FROM epochs e JOIN coins c ON c.id = e.coin WHERE e.known > e.start GROUP BY c.account, c.cur, e.iat / 86400)",
 };
 
 const std::vector<const Step*>& steps() {

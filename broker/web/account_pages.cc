@@ -58,7 +58,7 @@ Response home(api::Broker b, Request& request) {
 std::string wallets_part(const std::vector<ewallet::Live>& wallets) {
     std::vector<std::vector<std::string>> rows;
     for (const auto& w : wallets)
-        rows.push_back({html::escape(w.site), w.kind == "cookie" ? "in your browser" : "at the site", money(w.left, w.currency), day(w.until)});
+        rows.push_back({ewallet::site_link(w.site), w.kind == "cookie" ? "in your browser" : "at the site", money(w.left, w.currency), day(w.until)});
     return table("wallets", "Your e-wallets", {{"Site"}, {"Kept"}, {"May still spend", true}, {"Until"}}, rows,
                  "No site has your e-wallet.") +
            "<p><a href=\"/limits\">What sites may spend</a> · <a href=\"/coins\">Give coins back</a></p>\n";
@@ -85,7 +85,8 @@ Response account(api::Broker b, Request& request, const Session& session) {
             "<p class=\"actions\"><a class=\"button\" href=\"/topup\">Add money</a></p>\n" +
             wallets_part(summary->wallets) + tokens_part(session, summary->tokens) +
             "<h2>Sign out everywhere</h2>\n<p>Ends every session of this account, in this and all other browsers, and every e-wallet "
-            "at a site: none is granted any more. What one was granted before it can spend until you give the coin back.</p>\n"
+            "at a site: none is granted any more. Sites ask about that every five minutes; one that does not can spend what it "
+            "was granted before, until you give the coin back.</p>\n"
             "<form method=\"post\" action=\"/sign-out\">" +
             csrf_field(session) +
             "<input type=\"hidden\" name=\"all\" value=\"1\"><button class=\"quiet\" type=\"submit\">Sign out everywhere</button></form>\n";

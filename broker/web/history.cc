@@ -26,10 +26,10 @@ std::vector<Spent> spent_by_site(Sql& sql, const accounts::Account& account) {
 
 std::vector<Spent> spent_by_day(Sql& sql, const accounts::Account& account) {
     std::vector<Spent> list;
-    const auto query = "SELECT e.iat / 86400, c.cur, " + std::string(worth) + ", MAX(e.iat)" + std::string(of_account) +
-                       "GROUP BY e.iat / 86400, c.cur ORDER BY e.iat / 86400 DESC, c.cur LIMIT :l";
-    for (const auto& [number, cur, micro, last] : all<Int, std::string, Int, Int>(sql, query, account.id, listed_sums))
-        list.push_back({std::to_string(number * day_s), cur, micro, last});
+    for (const auto& [number, cur, micro] : all<Int, std::string, Int>(
+             sql, "SELECT day, cur, micro FROM spent_days WHERE account = :a AND micro <> 0 ORDER BY day DESC, cur LIMIT :l",
+             account.id, listed_sums))
+        list.push_back({std::to_string(number * day_s), cur, micro, number * day_s});
     return list;
 }
 

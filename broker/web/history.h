@@ -17,10 +17,10 @@ struct Spent {
     std::string what;  // an origin, or the day's first second
     std::string cur;
     Int micro = 0;
-    UnixTime last = 0;  // when a coin was last taken there
+    UnixTime last = 0;  // by site: when it last took a coin or had it for longer
 };
-// Of units that were sold in each custody of the account's coins, by site or by the day on
-// which the site took the coin; the latest first.
+// Of units that were sold in each custody of the account's coins, by site, or by the day on
+// which they became known; the latest first.
 std::vector<Spent> spent_by_site(Sql& sql, const accounts::Account& account);
 std::vector<Spent> spent_by_day(Sql& sql, const accounts::Account& account);
 

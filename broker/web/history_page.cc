@@ -34,7 +34,7 @@ std::string spent_table(const std::vector<Spent>& spent, bool by_day) {
         else rows.push_back({html::escape(s.what), money(s.micro, s.cur), day(s.last)});
     }
     const auto columns = by_day ? std::vector<Column>{{"Day"}, {"Spent", true}}
-                                : std::vector<Column>{{"Site"}, {"Spent", true}, {"Last visit"}};
+                                : std::vector<Column>{{"Site"}, {"Spent", true}, {"Coin last there"}};
     return table("spent", by_day ? "Spent by day" : "Spent by site", columns, rows, "No site has claimed anything yet.");
 }
 
@@ -59,8 +59,8 @@ Response show(api::Broker b, Request& request, const Session& session) {
     return page(b, &session, "History",
                 "<h1>History</h1>\n<p class=\"actions\">" + choice("site", "By site", !by_day) + " " +
                     choice("day", "By day", by_day) + "</p>\n" + spent_table(shown->spent, by_day) +
-                    "<p class=\"note\">What sites have claimed until now; they do so within a day. A day is the one on which "
-                    "a site took the coin. No page's address is kept here: sites do not tell it.</p>\n" +
+                    "<p class=\"note\">What sites have told until now; they do so within a day, and it counts for the day "
+                    "on which they do. No page's address is kept here: sites do not tell it.</p>\n" +
                     moved_table(shown->moved));
 }
 

@@ -122,7 +122,7 @@ Outcome<Started> begin(api::Broker b, const Request& request, const std::string&
         const auto row = one<Int, std::string>(
             sql, "SELECT a.id, a.name FROM web_logins l JOIN accounts a ON a.id = l.account WHERE l.lookup = :l", lookup);
         if (!row) return Refusal{403, "passphrase", "No account has that passphrase", "Look whether every word is as it was shown."};
-        if (*before) end_session(b.context, sql, **before, false, now);
+        if (*before) end_session(b.context, sql, **before, false);
         return start_session(b.context, sql, {std::get<0>(*row), std::get<1>(*row)}, now);
     });
 }
@@ -145,9 +145,8 @@ Response sign_in(api::Broker b, Request& request) {
 Response sign_out(api::Broker b, Request& request, const Session& session, const form::Fields& fields) {
     const bool all = field(fields, "all") == "1";
     const auto ended = b.store.write([&](Sql& sql) -> Outcome<std::string> {
-        const UnixTime now = b.context.clock.now();
-        if (all) ewallet::end_grants(sql, session.account.id, now);
-        return end_session(b.context, sql, session, all, now);
+        if (all) ewallet::end_grants(sql, session.account.id, b.context.clock.now());
+        return end_session(b.context, sql, session, all);
     });
     if (!ended) return fault_page(b, request, &session, "Sign out", ended.refusal());
     return see_other("/", {*ended});

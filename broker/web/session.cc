@@ -37,23 +37,27 @@ struct Row {
 };
 
 std::optional<Row> row_of(Sql& sql, const std::string& id_hash, UnixTime now) {
-    const auto row = one<Int, std::string, Int>(
+    const auto row = one<Int, std::string, std::string, Int>(
         sql,
-        "SELECT a.id, a.name, s.seen FROM web_sessions s JOIN accounts a ON a.id = s.account "
+        "SELECT a.id, a.name, s.family, s.seen FROM web_sessions s JOIN accounts a ON a.id = s.account "
         "WHERE s.id_hash = :h AND s.expires > :n AND s.seen > :i",
         id_hash, now, now - session_idle_s);
     if (!row) return std::nullopt;
-    return Row{{{std::get<0>(*row), std::get<1>(*row)}, id_hash, {}}, std::get<2>(*row)};
+    const auto& [account, name, family, seen] = *row;
+    return Row{{{account, name}, id_hash, family, {}}, seen};
 }
 
-std::string csrf_of(const Context& context, std::string_view id) { return context.web->sealer().mac("csrf", id); }
+// A form that was shown before the session was renewed is good still.
+std::string csrf_of(const Context& context, std::string_view family) { return context.web->sealer().mac("csrf", family); }
 
-Started add_session(Context& context, Sql& sql, const accounts::Account& account, UnixTime began, UnixTime now) {
+// family: empty for a new one.
+Started add_session(Context& context, Sql& sql, const accounts::Account& account, std::string family, UnixTime began, UnixTime now) {
     const std::string id = b64u_encode(context.random.bytes<32>());
     const std::string id_hash = hash_of(id);
-    run(sql, "INSERT INTO web_sessions (id_hash, account, created, seen, expires) VALUES (:h, :a, :c, :s, :e)", id_hash,
-        account.id, began, now, began + session_life_s);
-    return {{account, id_hash, csrf_of(context, id)}, cookie(context, session_stem, id)};
+    if (family.empty()) family = id_hash;
+    run(sql, "INSERT INTO web_sessions (id_hash, account, family, created, seen, expires) VALUES (:h, :a, :f, :c, :s, :e)", id_hash,
+        account.id, family, began, now, began + session_life_s);
+    return {{account, id_hash, family, csrf_of(context, family)}, cookie(context, session_stem, id)};
 }
 
 }  // namespace
@@ -67,7 +71,7 @@ Outcome<std::optional<Session>> session_of(api::Broker b, const Request& request
     if (!row) return row.refusal();
     if (!*row) return std::optional<Session>();
     auto& found = **row;
-    found.session.csrf = csrf_of(b.context, *id);
+    found.session.csrf = csrf_of(b.context, found.session.family);
     if (found.seen + seen_step_s <= now) {
         const auto seen = b.store.write([&](Sql& sql) -> Outcome<Int> {
             return run(sql, "UPDATE web_sessions SET seen = :n WHERE id_hash = :h", now, found.session.id_hash);
@@ -78,22 +82,19 @@ Outcome<std::optional<Session>> session_of(api::Broker b, const Request& request
 }
 
 Started start_session(Context& context, Sql& sql, const accounts::Account& account, UnixTime now) {
-    return add_session(context, sql, account, now, now);
+    return add_session(context, sql, account, {}, now, now);
 }
 
 Started renew_session(Context& context, Sql& sql, const Session& session, UnixTime now) {
     const Int began = number(sql, "SELECT COALESCE(MAX(created), 0) FROM web_sessions WHERE id_hash = :h", session.id_hash);
     run(sql, "UPDATE web_sessions SET expires = :e WHERE id_hash = :h AND expires > :f", now + session_overlap_s,
         session.id_hash, now + session_overlap_s);
-    return add_session(context, sql, session.account, began, now);
+    return add_session(context, sql, session.account, session.family, began, now);
 }
 
-std::string end_session(Context& context, Sql& sql, const Session& session, bool all, UnixTime now) {
-    // What was renewed a moment ago ends with it.
+std::string end_session(Context& context, Sql& sql, const Session& session, bool all) {
     if (all) run(sql, "DELETE FROM web_sessions WHERE account = :a", session.account.id);
-    else
-        run(sql, "DELETE FROM web_sessions WHERE account = :a AND (id_hash = :h OR expires <= :e)", session.account.id,
-            session.id_hash, now + session_overlap_s);
+    else run(sql, "DELETE FROM web_sessions WHERE account = :a AND family = :f", session.account.id, session.family);
     return cookie(context, session_stem, {});
 }
 

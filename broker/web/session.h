@@ -18,14 +18,15 @@ namespace netpay::broker::web {
 struct Session {
     accounts::Account account;
     std::string id_hash;  // of its row
-    std::string csrf;     // in every form that it is shown
+    std::string family;   // the same for all that came of one signing in, by renewal
+    std::string csrf;     // in every form that it is shown, and its family
 };
 
 inline constexpr std::int64_t session_idle_s = 12 * 3600;
 inline constexpr std::int64_t session_life_s = 30 * 86400;
-// A session that was renewed is good this long still: for the request that
-// was under way with its cookie, as after a double click.
-inline constexpr std::int64_t session_overlap_s = 60;
+// A session that was renewed is good this long still: for requests that were
+// under way with its cookie, as after a double click, or of several tabs.
+inline constexpr std::int64_t session_overlap_s = 30;
 
 // Whose request that is; nullopt: nobody's. Refuses with 503 only.
 Outcome<std::optional<Session>> session_of(api::Broker broker, const Request& request);
@@ -38,8 +39,8 @@ struct Started {
 };
 Started start_session(Context& context, Sql& sql, const accounts::Account& account, UnixTime now);
 Started renew_session(Context& context, Sql& sql, const Session& session, UnixTime now);
-// all: every session of the account. Gives the field that takes the cookie away.
-std::string end_session(Context& context, Sql& sql, const Session& session, bool all, UnixTime now);
+// With all that it was renewed from and to; all: every session of the account. Gives the field that takes the cookie away.
+std::string end_session(Context& context, Sql& sql, const Session& session, bool all);
 
 // Deletes sessions that are over; how many.
 Int forget_sessions(Sql& sql, UnixTime now);

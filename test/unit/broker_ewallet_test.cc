@@ -164,6 +164,13 @@ class BrokerEwalletTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(foreign_forms_decide_nothing);
     CPPUNIT_TEST(no_secret_is_in_the_store_or_the_log);
     CPPUNIT_TEST(what_is_over_is_forgotten);
+    CPPUNIT_TEST(a_site_can_ask_whether_it_still_holds);
+    CPPUNIT_TEST(a_page_she_confirmed_is_paid_though_more_was_spent_than_known);
+    CPPUNIT_TEST(a_dear_page_makes_no_other_dearer);
+    CPPUNIT_TEST(one_site_can_be_limited_beside_all);
+    CPPUNIT_TEST(a_day_of_history_is_when_it_became_known);
+    CPPUNIT_TEST(a_coin_given_back_leaves_its_room_in_the_day);
+    CPPUNIT_TEST(several_tabs_at_once_stay_signed_in);
     CPPUNIT_TEST_SUITE_END();
 
 public:
@@ -345,7 +352,7 @@ public:
         assert_problem(400, "invalid-grant", a.token(late));
         assert_problem(400, "invalid-grant", a.token("x"));
         assert_problem(400, "malformed-request",
-                       a.call("token", json::Object().set("code", "x").set("redirect_uri", "https://a.example/").set("code_verifier", a.verifier)));
+                       a.call("token", json::Object().set("code", late).set("redirect_uri", "https://a.example/").set("code_verifier", a.verifier)));
         CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_grants"));
     }
 
@@ -603,7 +610,7 @@ public:
         CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_limits"));
         a.take(m.browser, {{"everywhere", ""}, {"per_day", "0.25"}, {"automatic", ""}});
         const auto page = m.browser.get("/limits");
-        assert_has(page, "<h2>https://a.example</h2>");
+        assert_has(page, "<h2><a href=\"https://a.example/.well-known/netpay/wallet\">https://a.example</a></h2>");
         assert_has(page, "<h2>All sites together</h2>");
         const auto csrf = m.browser.csrf("/limits");
         const auto set = [&](std::map<std::string, std::string> f) {
@@ -622,7 +629,7 @@ public:
         CPPUNIT_ASSERT_EQUAL(250u, Site::coin_number(r, "granted"));  // of all sites together she allowed 0.25
         CPPUNIT_ASSERT_EQUAL(303, set({{"site", "https://a.example"}, {"do", "revoke"}}));
         assert_problem(410, "grant-ended", a.refresh(240));
-        CPPUNIT_ASSERT(!has(m.browser.get("/limits"), "<h2>https://a.example</h2>"));
+        assert_has(m.browser.get("/limits"), "Limit this site");  // it has none of its own now
     }
 
     void the_way_on_is_kept_through_sign_up_and_money() {
@@ -703,6 +710,156 @@ public:
         tick(w.context, w.store());
         CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_grants"));
         CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_limits"));
+    }
+
+    void a_site_can_ask_whether_it_still_holds() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        m.buy();
+        m.buy();
+        const auto reader = member(a.take(m.browser), "reader");
+        CPPUNIT_ASSERT_EQUAL(std::size_t{22}, reader.size());
+        CPPUNIT_ASSERT_EQUAL(reader, member(a.refresh(0), "reader"));
+        const auto held = a.call("limits", json::Object().set("grant", a.grant));
+        assert_ok(held);
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{50000}, amount_of(held, "per_page"));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{1000000}, amount_of(held, "per_day"));
+        CPPUNIT_ASSERT_EQUAL(static_cast<std::uint64_t>(start_of_time + 30 * day), amount_of(held, "until"));
+        CPPUNIT_ASSERT_EQUAL(std::string("uusd"), member(held, "currency"));
+        assert_has(held, "\"automatic\":true");
+        assert_problem(410, "grant-ended", b.call("limits", json::Object().set("grant", a.grant)));
+        CPPUNIT_ASSERT(reader != member(b.take(m.browser), "reader"));
+        CPPUNIT_ASSERT_EQUAL(reader, member(a.take(m.browser), "reader"));
+        m.browser.post("/sign-out", {{"csrf", m.browser.csrf("/account")}, {"all", "1"}});
+        assert_problem(410, "grant-ended", a.call("limits", json::Object().set("grant", a.grant)));
+    }
+
+    // The broker knows of nothing that a sold; b learns it with the coin.
+    static void move_late(World& w, Site& a, Site& b, Browser& reader, bool asked) {
+        assert_ok(w.acquire(a.shop, a.coin(a.take(reader)), 20));
+        const auto r = b.token(b.code_of(asked ? b.confirm(reader) : b.click(reader)));
+        assert_ok(r);
+        b.keep(r);
+        const auto c = b.coin(r);
+        assert_ok(w.transfer(b.shop, c, {w.hand_over(a.shop, b.shop.origin, c, 1, 990)}));
+    }
+
+    void a_page_she_confirmed_is_paid_though_more_was_spent_than_known() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        move_late(w, a, b, m.browser, true);
+        assert_problem(409, "insufficient", b.refresh(990, 30000));
+        const auto r = b.refresh(990);
+        assert_ok(r);
+        // The page and no more of a coin that was bought: the day is used up.
+        CPPUNIT_ASSERT_EQUAL(20u, Site::coin_number(r, "granted"));
+        CPPUNIT_ASSERT_EQUAL(Int{2}, w.count("SELECT COUNT(*) FROM coins"));
+        assert_problem(409, "day-limit", b.refresh(20));
+        w.assert_sound();
+
+        // Not later, and not for a click that she was not asked about.
+        for (const bool asked : {true, false}) {
+            World v;
+            Site c(v, "https://a.example"), d(v, "https://b.example");
+            Member n(v);
+            move_late(v, c, d, n.browser, asked);
+            if (asked) v.clock.time += 121;
+            assert_problem(409, "insufficient", d.refresh(990));
+            CPPUNIT_ASSERT_EQUAL(Int{1}, v.count("SELECT COUNT(*) FROM coins"));
+        }
+    }
+
+    void a_dear_page_makes_no_other_dearer() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        assert_has(m.browser.get("/authorize", a.query(80000)), "name=\"per_page\" value=\"0.05\"");
+        assert_ok(a.token(a.code_of(a.confirm(m.browser, {{"per_page", "0.03"}}, 80000))));
+        assert_has(m.browser.get("/authorize", a.query(80000)), "name=\"per_page\" value=\"0.03\"");
+    }
+
+    void one_site_can_be_limited_beside_all() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        a.take(m.browser);
+        const auto page = m.browser.get("/limits");
+        assert_has(page, "Limit this site");
+        const auto csrf = between(page.body, "name=\"csrf\" value=\"", "\"");
+        const auto save = [&](const std::string& site) {
+            return m.browser.post("/limits", {{"csrf", csrf}, {"site", site}, {"currency", "uusd"}, {"do", "save"},
+                                              {"per_page", "0.02"}, {"per_day", "0.10"}, {"days", "9"}}).status;
+        };
+        CPPUNIT_ASSERT_EQUAL(303, save("https://a.example"));
+        CPPUNIT_ASSERT_EQUAL(422, save("https://b.example"));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, w.count("SELECT COUNT(*) FROM ewallet_limits WHERE site = '*' AND everywhere = 1 AND per_day = 1000000"));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, w.count("SELECT COUNT(*) FROM ewallet_limits WHERE site = 'https://a.example' AND per_day = 100000"));
+        CPPUNIT_ASSERT(!has(m.browser.get("/limits"), "Limit this site"));
+    }
+
+    void a_day_of_history_is_when_it_became_known() {
+        World w;
+        w.clock.time = start_of_time - start_of_time % day + day - 120;
+        const auto first = w.clock.time / day;
+        Site a(w, "https://a.example");
+        Member m(w);
+        const auto c = a.coin(a.take(m.browser));
+        assert_ok(w.acquire(a.shop, c, 20));
+        assert_ok(w.renew(a.shop, c, 1, 20));
+        w.pass(240);
+        assert_ok(w.renew(a.shop, c, 1, 20));
+        assert_ok(w.renew(a.shop, c, 1, 50));
+        w.receipt(a.shop, w.redeem(a.shop, "batch-1-batch-1-batch1", World::claim(c, 0, 60)));
+        const auto on = [&](Int d) { return w.count("SELECT COALESCE(SUM(micro), 0) FROM spent_days WHERE day = " + std::to_string(d)); };
+        CPPUNIT_ASSERT_EQUAL(Int{20000}, on(first));
+        CPPUNIT_ASSERT_EQUAL(Int{40000}, on(first + 1));
+        const auto page = m.browser.get("/history", {{"by", "day"}});
+        assert_has(page, "2 ¢");
+        assert_has(page, "4 ¢");
+    }
+
+    void a_coin_given_back_leaves_its_room_in_the_day() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        m.buy();
+        m.buy();
+        a.take(m.browser);
+        CPPUNIT_ASSERT_EQUAL(Int{1000000}, w.count("SELECT SUM(raised) FROM ewallet_raised"));
+        const auto c = a.coin(a.refresh(0)).coin;
+        assert_ok(m.browser.post("/coins/return", {{"csrf", m.browser.csrf("/coins")}, {"coin", c}}));
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT SUM(raised) FROM ewallet_raised"));
+        b.take(m.browser);
+        CPPUNIT_ASSERT_EQUAL(1000u, b.shown);
+    }
+
+    void several_tabs_at_once_stay_signed_in() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        // The form of a second tab, shown before the first one's was sent.
+        const auto page = m.browser.get("/authorize", b.query());
+        a.take(m.browser);
+        const auto csrf = between(page.body, "<form method=\"post\"><input type=\"hidden\" name=\"csrf\" value=\"", "\"");
+        CPPUNIT_ASSERT_EQUAL(303, b.confirm(m.browser, {{"csrf", csrf}}).status);
+        const auto before = m.browser.cookies;
+        for (int tab = 0; tab < 3; ++tab) {
+            m.browser.cookies = before;
+            (void)a.code_of(a.click(m.browser));
+            CPPUNIT_ASSERT(before != m.browser.cookies);
+        }
+        CPPUNIT_ASSERT(m.browser.member());
+        const auto now = m.browser.cookies;
+        w.clock.time += 31;
+        m.browser.cookies = before;
+        CPPUNIT_ASSERT(!m.browser.member());
+        m.browser.cookies = now;
+        CPPUNIT_ASSERT(m.browser.member());
+        // Signing out ends what they were renewed to, all of them.
+        m.browser.post("/sign-out", {{"csrf", m.browser.csrf("/account")}});
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM web_sessions"));
     }
 };
 
