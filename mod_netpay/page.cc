@@ -212,7 +212,9 @@ std::string render_paywall(const PaywallText& t, const Template* own) {
 }
 
 std::string render_fault(const PaywallText& t) {
-    std::string main = in("<h1>", t.status, "</h1>\n") + in("<p role=\"status\">", t.detail, "</p>\n") + sold_by(t);
+    std::string main = in("<h1>", t.status, "</h1>\n") + in("<p role=\"status\">", t.detail, "</p>\n");
+    if (!t.back.empty()) main += in("<p><a href=\"", t.back, "\">Back to the page</a></p>\n");
+    main += sold_by(t);
     return html::document(std::string(t.status) + " – " + std::string(t.realm), main);
 }
 

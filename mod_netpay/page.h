@@ -44,6 +44,7 @@ struct PaywallText {
     std::string_view status;  // what is the matter, and more of it; shown if tried
     std::string_view detail;
     std::string_view notice;  // to the reader, in place of both; empty: none
+    std::string_view back;    // of a fault: a URL of this site where she may go on; empty: none
 };
 
 // Brokers that the paywall names: one clear action; more are in the challenges.
@@ -58,7 +59,7 @@ std::vector<std::string> form_origins(const PaywallText& text);
 // Status 402; with a template, the operator's page.
 std::string render_paywall(const PaywallText& text, const Template* own = nullptr);
 
-// Statuses 400, 403 and 503.
+// Statuses 400, 403, 409 and 503.
 std::string render_fault(const PaywallText& text);
 
 }  // namespace netpay

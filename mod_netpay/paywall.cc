@@ -57,7 +57,9 @@ WalletForms forms_for(request_rec* r, const Passage& p) {
     f.cookie = kinds.cookie;
     f.in_cookie = wallet_in_cookie(p);
     f.standing = p.standing;
-    f.token = wallets->form_token(visit_of(r, p, p.price));
+    auto visit = visit_of(r, p, p.price);
+    if (p.standing.kind == ewallet::Standing::Kind::moved) visit.cookies = {};  // this answer takes it from the browser
+    f.token = wallets->form_token(visit);
     return f;
 }
 

@@ -27,7 +27,7 @@ bool speculative(const Purpose& p) {
 
 bool may_pay_unasked(const Fetch& f) {
     return f.get && !f.ahead && f.mode == "navigate" && f.dest == "document" && f.user == "?1" &&
-           (f.site == "same-origin" || f.site == "same-site" || f.site == "none");
+           (f.site == "same-origin" || f.site == "same-site");
 }
 
 bool may_pay_ordered(const Fetch& f) {

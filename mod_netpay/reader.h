@@ -30,10 +30,12 @@ struct Fetch {
     std::string_view origin;  // Origin
 };
 
-// Whether a reader opens a page of this site or of her own accord, so that it
-// may be paid without asking where she allowed that: not by a link on another
-// site, in a frame, by a script, a refresh or a picture's address. A browser
-// that does not say so is asked.
+// Whether a reader follows a link of this site, so that the page may be paid
+// without asking where she allowed that: not by a link on another site, in a
+// frame, by a script, a refresh or a picture's address. Nor by an address that
+// she typed or a bookmark: browsers say "none" of those, and go on saying it
+// where another site, or a shortened address, sends her on to a page she never
+// named. A browser that does not say so is asked.
 bool may_pay_unasked(const Fetch& fetch);
 
 // Whether a page that she ordered a moment ago may be paid: opened as a page.

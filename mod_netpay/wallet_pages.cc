@@ -36,13 +36,15 @@ int send(request_rec* r, int status, const std::string& html, const std::vector<
     return DONE;
 }
 
-int send_fault(request_rec* r, const Vendor& v, const Refusal& refusal) {
+// back: where she may go on; empty: nowhere else.
+int send_fault(request_rec* r, const Vendor& v, const Refusal& refusal, std::string_view back = {}) {
     if (refusal.retry_after_s)
         apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, static_cast<int>(refusal.retry_after_s)));
     PaywallText t;
     t.vendor = t.realm = v.origin;
     t.status = refusal.status == HTTP_SERVICE_UNAVAILABLE ? "Your e-wallet cannot be reached now" : "This is not possible";
     t.detail = refusal.detail;
+    t.back = back;
     return send(r, refusal.status, render_fault(t), {});
 }
 
@@ -79,7 +81,7 @@ int callback(const Caller& c) {
     const auto begun = c.wallets.finish(c.p.wallet_cookies, *query, apr_time_sec(apr_time_now()));
     if (begun.refusal) {
         set_cookies(c.r, begun.cookies);
-        return send_fault(c.r, c.vendor, *begun.refusal);
+        return send_fault(c.r, c.vendor, *begun.refusal, begun.refusal->retry_after_s ? std::string_view() : begun.location);
     }
     return redirect(c.r, begun.location, begun.cookies);
 }
@@ -138,6 +140,19 @@ int leave(const Caller& c) {
     return redirect(c.r, coins ? sight->standing.issuer + "/coins" : begun.location, begun.cookies);
 }
 
+// What stands against it before the till is asked; `given`: nothing.
+till::Till::GivenBack noted(ewallet::Wallets::GiveBackNote note) {
+    using Note = ewallet::Wallets::GiveBackNote;
+    using Result = till::Till::GivenBack;
+    switch (note) {
+        case Note::noted: return Result::given;
+        case Note::again: return Result::again;
+        case Note::too_many: return Result::too_many;
+        case Note::unavailable: break;
+    }
+    return Result::unavailable;
+}
+
 // A page that was bought by mistake: the one of the reader's e-wallet with that
 // ticket. What it had cost goes into the log.
 int give_back(const Caller& c) {
@@ -154,11 +169,14 @@ int give_back(const Caller& c) {
     const auto page = std::find_if(sight->paid.begin(), sight->paid.end(),
                                    [&](const ewallet::Paid& p) { return p.name() == ticket->second; });
     if (page == sight->paid.end()) return show_with(c, give_back_notice(out, {}), false);
+    out.result = noted(c.wallets.note_given_back(*sight, *page, rules.per_day, now));
+    if (out.result != till::Till::GivenBack::given) return show_with(c, give_back_notice(out, *page), false);
     out = c.vendor.counter->desk().till.give_back({page->coin, page->ticket, page->resource, now, rules.within_s, rules.per_day});
     if (out.result == till::Till::GivenBack::unavailable)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, c.r, "a page could not be given back: %s", out.why);
     const bool given = out.result == till::Till::GivenBack::given;
     if (given) note_given_back(c.p, c.vendor, *page, out.units);
+    else if (out.result != till::Till::GivenBack::unavailable) c.wallets.forget_given_back(*sight, *page, now);
     return show_with(c, give_back_notice(out, *page), given);
 }
 

@@ -1,5 +1,6 @@
 #include "mod_netpay/ewallet/answer.h"
 
+#include "core/base64url.h"
 #include "core/origin.h"
 #include "core/payword.h"
 
@@ -33,23 +34,36 @@ const char* read_coin(const json::Value& v, const std::string& vendor, const Tou
 
 }  // namespace
 
+std::optional<Terms> read_terms(const json::Value& v, const Currency& expected, UnixTime now) {
+    const auto until = v.uint("until"), per_page = v.uint("per_page"), per_day = v.uint("per_day");
+    const auto* automatic = v.find("automatic");
+    if (!until || static_cast<UnixTime>(*until) <= now || !per_page || !per_day || !automatic || !automatic->as_bool() ||
+        v.string("currency") != expected.str())
+        return std::nullopt;
+    return Terms{now, static_cast<UnixTime>(*until), *Amount::from(*per_page), *Amount::from(*per_day), *automatic->as_bool()};
+}
+
+void set_terms(Document& d, const Terms& t) {
+    d.at = t.at;
+    d.until = t.until;
+    d.per_page = t.per_page;
+    d.per_day = t.per_day;
+    d.automatic = t.automatic;
+}
+
 Result<Document> read_answer(const json::Value& v, const std::string& issuer, const std::string& vendor, Secret grant,
                              custody::Keeper& keeper, Chains& chains, UnixTime now) {
     Document d;
     d.issuer = issuer;
     d.grant = grant.empty() ? Secret(v.string("grant").value_or("")) : std::move(grant);
     if (d.grant.size() != grant_characters) return bad(issuer, "no grant");
-    const auto until = v.uint("until"), per_page = v.uint("per_page"), per_day = v.uint("per_day");
+    d.reader = v.string("reader").value_or("");
+    if (!b64u_decode_array<16>(d.reader)) return bad(issuer, "no name for its reader");
     const auto currency = Currency::parse(v.string("currency").value_or(""));
-    const auto* automatic = v.find("automatic");
-    if (!until || static_cast<UnixTime>(*until) <= now || !per_page || !per_day || !currency || !automatic || !automatic->as_bool())
-        return bad(issuer, "no limits, or past their time");
-    d.at = now;
-    d.until = static_cast<UnixTime>(*until);
-    d.per_page = *Amount::from(*per_page);
-    d.per_day = *Amount::from(*per_day);
+    const auto terms = currency ? read_terms(v, *currency, now) : std::nullopt;
+    if (!terms) return bad(issuer, "no limits, or past their time");
     d.currency = *currency;
-    d.automatic = *automatic->as_bool();
+    set_terms(d, *terms);
     const auto* coin = v.object("coin");
     if (!coin) return bad(issuer, "no coin");
     d.coin.touchstone = coin->string("touchstone").value_or("");

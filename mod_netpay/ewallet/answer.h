@@ -1,6 +1,7 @@
 // What the broker answers to ewallet/token and ewallet/refresh (doc/ewallets.md).
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/json.h"
@@ -10,6 +11,16 @@
 #include "mod_netpay/ewallet/document.h"
 
 namespace netpay::ewallet {
+
+// What the reader allows here, as every answer says it.
+struct Terms {
+    UnixTime at = 0, until = 0;  // said at; the end of the grant
+    Amount per_page, per_day;
+    bool automatic = false;
+};
+// Nothing: not in its form, past its time, or of another currency than `expected`.
+std::optional<Terms> read_terms(const json::Value& body, const Currency& expected, UnixTime now);
+void set_terms(Document& document, const Terms& terms);
 
 // The document in the body of a 200, nothing of it believed unchecked: the
 // touchstone is the broker's, the payword of its chain. `grant`: of the

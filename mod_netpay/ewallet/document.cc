@@ -54,6 +54,8 @@ bool read_coin(const json::Value& v, GrantedCoin& c) {
 
 }  // namespace
 
+Tag16 reader_tag(const Document& d) { return first16(sha256({"netpay/ewallet/reader\n", d.issuer, "\n", d.reader})); }
+
 std::string binding_of(const Secret& grant) {
     return b64u_encode(first16(sha256({"netpay/ewallet/bind", grant.expose()})));
 }
@@ -69,6 +71,7 @@ Secret encode_document(const Document& d) {
     json::Object o;
     o.set("issuer", d.issuer)
         .set("grant", d.grant.expose())
+        .set("reader", d.reader)
         .set("at", static_cast<std::uint64_t>(d.at))
         .set("until", static_cast<std::uint64_t>(d.until))
         .set("currency", d.currency.str())
@@ -90,11 +93,12 @@ Result<Document> decode_document(std::string_view text) {
     Document d;
     d.issuer = v.string("issuer").value_or("");
     d.grant = Secret(v.string("grant").value_or(""));
+    d.reader = v.string("reader").value_or("");
     const auto at = v.uint("at"), until = v.uint("until"), per_page = v.uint("per_page"), per_day = v.uint("per_day");
     const auto currency = Currency::parse(v.string("currency").value_or(""));
     const auto* automatic = v.find("automatic");
     const auto* coin = v.object("coin");
-    if (d.issuer.empty() || d.grant.empty() || !at || !until || !per_page || !per_day || !currency || !automatic || !coin)
+    if (d.issuer.empty() || d.grant.empty() || d.reader.empty() || !at || !until || !per_page || !per_day || !currency || !automatic || !coin)
         return malformed;
     d.at = static_cast<UnixTime>(*at);
     d.until = static_cast<UnixTime>(*until);
@@ -115,6 +119,7 @@ Document copy_document(const Document& d) {
     Document c;
     c.issuer = d.issuer;
     c.grant = d.grant.clone();
+    c.reader = d.reader;
     c.at = d.at;
     c.until = d.until;
     c.currency = d.currency;

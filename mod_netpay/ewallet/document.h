@@ -41,6 +41,7 @@ struct PastCoin {
 struct Document {
     std::string issuer;
     Secret grant;                // 43 characters: by it the broker knows the grant
+    std::string reader;          // 22 characters: which of the broker's readers, at this vendor and nowhere else
     UnixTime at = 0, until = 0;  // when the broker said all this, and the end of the grant
     Currency currency = *Currency::parse("uusd");
     Amount per_page, per_day;
@@ -56,6 +57,10 @@ struct Wallet {
     Secret sid;                  // of the record on the server; empty: it lies in the reader's cookie
     bool in_cookie() const { return sid.empty(); }
 };
+
+// Under which things are counted by reader: the broker's name in it, as two
+// brokers may give the same name.
+Tag16 reader_tag(const Document& d);
 
 // b64u of the first 16 bytes of SHA-256("netpay/ewallet/bind" ‖ grant).
 std::string binding_of(const Secret& grant);

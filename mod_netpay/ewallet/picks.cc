@@ -12,6 +12,8 @@ using Txn = Environment::Txn;
 
 constexpr std::size_t pages = 0;      // coin ‖ resource → a page's ticket
 constexpr std::size_t highest = 1;    // coin → the highest ticket given, and when
+constexpr std::size_t days = 2;     // reader → what was paid unasked, and on which day
+constexpr std::int64_t day_s = 86400;
 constexpr std::size_t map_bytes = std::size_t{1} << 30;  // address space: some three million pages in two hours
 constexpr std::size_t swept_at_once = 500;
 constexpr std::size_t longest_target = 1000;  // a longer one is not listed for its reader
@@ -73,6 +75,14 @@ Highest decode_highest(std::string_view bytes) {
     return h;
 }
 
+// Micro-units taken on the day of `now`.
+std::uint64_t taken_today(Txn& txn, const Tag16& reader, UnixTime now) {
+    auto bytes = txn.get(days, as_view(reader)).value_or("");
+    if (bytes.size() != 16) return 0;
+    const auto day = number<std::int64_t>(bytes);
+    return day == now / day_s ? number<std::uint64_t>(bytes) : 0;
+}
+
 std::vector<Picks::Picked> picked_of(Txn& txn, const Tag16& coin) {
     std::vector<Picks::Picked> out;
     txn.each(pages, as_view(coin), [&](std::string_view key, std::string_view bytes) {
@@ -124,25 +134,33 @@ Result<std::unique_ptr<Picks>> Picks::open(const std::string& directory) {
     const auto ready = forget_earlier_starts(directory);
     if (!ready) return ready.error();
     auto env = Environment::open(directory, "picks.mdb", *ready ? Environment::Sync::never : Environment::Sync::commit, map_bytes,
-                                 {"pages", "highest"});
+                                 {"pages", "highest", "days"});
     if (!env) return env.error();
     return std::unique_ptr<Picks>(new Picks(std::move(*env)));
 }
 
-Result<std::optional<std::uint32_t>> Picks::pick(const Wish& w) {
+Result<Picks::Pick> Picks::pick(const Wish& w) {
     Txn txn(*env_, Txn::Kind::write);
     const auto key = page_key(w.coin, w.resource);
+    bool counted = false;  // this page is, and was not paid since
     if (const auto bytes = txn.get(pages, key)) {
         const auto p = decode(key, *bytes);
-        if (p && p->at > w.now - hold_s && p->ticket >= w.least && p->ticket <= w.granted && p->units == w.units &&
-            p->ticket > w.state->start && !w.state->tickets.contains(p->ticket))
-            return std::optional(p->ticket);
+        counted = p && p->at > w.now - hold_s && p->units == w.units && !w.state->tickets.contains(p->ticket);
+        if (counted && p->ticket >= w.least && p->ticket <= w.granted && p->ticket > w.state->start) return Pick{p->ticket};
+    }
+    if (w.unasked && !counted) {
+        const auto sum = taken_today(txn, w.unasked->reader, w.now) + w.price.amount.micro();
+        if (sum > w.unasked->most.micro()) return Pick{std::nullopt, true};
+        std::string day;
+        put_number(day, w.now / day_s);
+        put_number(day, sum);
+        txn.put(days, as_view(w.unasked->reader), day);
     }
     const auto top = decode_highest(txn.get(highest, as_view(w.coin)).value_or(""));
     const auto ticket = choose(txn, w, top.ticket);
     if (!ticket) {
         if (txn.failed()) return {Code::malformed, "e-wallets: tickets cannot be read"};
-        return std::optional<std::uint32_t>();
+        return Pick{};
     }
     txn.put(pages, key, encode(*ticket, w));
     std::string h;
@@ -150,7 +168,12 @@ Result<std::optional<std::uint32_t>> Picks::pick(const Wish& w) {
     put_number(h, w.now);
     txn.put(highest, as_view(w.coin), h);
     if (const auto done = txn.commit(); !done) return done.error();
-    return ticket;
+    return Pick{ticket};
+}
+
+Amount Picks::taken(const Tag16& reader, UnixTime now) {
+    Txn txn(*env_, Txn::Kind::read);
+    return Amount::from(taken_today(txn, reader, now)).value_or(Amount());
 }
 
 std::vector<Picks::Picked> Picks::of(const Tag16& coin) {
@@ -170,6 +193,10 @@ Result<bool> Picks::sweep(UnixTime now) {
         });
         txn.each(highest, {}, [&](std::string_view key, std::string_view bytes) {
             if (decode_highest(bytes).at < old) dead.emplace_back(highest, key);
+            return true;
+        });
+        txn.each(days, {}, [&](std::string_view key, std::string_view bytes) {
+            if (bytes.size() != 16 || number<std::int64_t>(bytes) < now / day_s) dead.emplace_back(days, key);
             return true;
         });
         if (txn.failed()) return {Code::malformed, "e-wallets: tickets cannot be read"};

@@ -34,12 +34,23 @@ public:
         std::string_view target;            // for the reader's list of pages
         Price price;
         UnixTime now = 0;
+        // She was not asked: then all such pages of a reader in a day (UTC) come to at most this.
+        struct Unasked {
+            Tag16 reader{};
+            Amount most;
+        };
+        std::optional<Unasked> unasked = {};
+    };
+    struct Pick {
+        std::optional<std::uint32_t> ticket;  // nothing: none is free
+        bool over = false;                    // the day is full; no ticket then
     };
     // A ticket nobody uses. The one this page was given in the last hold_s,
     // unless it is used or below `least`; else one above all others, so that it
     // shows enough units by itself; where the grant ends before that, the highest
-    // that is free. Nothing: none is.
-    Result<std::optional<std::uint32_t>> pick(const Wish& wish);
+    // that is free. What was not asked for is counted for the day; a page that
+    // then fails stays counted, and is not counted again if it is tried again.
+    Result<Pick> pick(const Wish& wish);
     static constexpr std::int64_t hold_s = 300;  // longer than a page may take to be made
 
     struct Picked {
@@ -50,6 +61,8 @@ public:
         std::string target;
     };
     std::vector<Picked> of(const Tag16& coin);
+    // What a reader's pages of today came to for which she was not asked.
+    Amount taken(const Tag16& reader, UnixTime now);
     // Deletes what is older than kept_s.
     Result<bool> sweep(UnixTime now);
     static constexpr std::int64_t kept_s = 7200;  // beyond the time in which a page may be read again or given back

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/base64url.h"
 #include "mod_netpay/custody/lock.h"
 #include "mod_netpay/custody/reply.h"
 #include "mod_netpay/ewallet/answer.h"
+#include "mod_netpay/ewallet/consents.h"
 #include "mod_netpay/ewallet/login.h"
+#include "mod_netpay/ewallet/notes.h"
 #include "mod_netpay/ewallet/orders.h"
 #include "mod_netpay/ewallet/picks.h"
 #include "mod_netpay/ewallet/refreshes.h"
@@ -54,6 +57,24 @@ Standing moved_from(const std::string& issuer) {
     return s;
 }
 
+// Why the broker gave nothing for a code, in words for the reader.
+Refusal not_got(int status, std::string_view kind) {
+    Refusal r;
+    r.decision = Decision::required;
+    r.status = 409;
+    if (status == 409 && kind == "day-limit")
+        r.detail = "What you allow for a day is used up. Nothing was charged. You can allow more for today at your broker.";
+    else if (status == 409)
+        r.detail = "There is too little money in your e-wallet for this page. Nothing was charged. You can add some at your broker.";
+    else if (status == 403)
+        r.detail = "Your broker does not serve this site at present. Nothing was charged.";
+    else if (status == 400)
+        r.detail = "That way back from your broker was used before, or is too old. Nothing was charged. Open the page and try again.";
+    else
+        r.detail = "Your broker's answer could not be used, and nothing was charged. Open the page and try again.";
+    return r;
+}
+
 PastCoin past_of(const GrantedCoin& c) { return {c.name, c.tag, c.salt, c.granted, c.word}; }
 
 class StoredWallets final : public Wallets {
@@ -64,7 +85,8 @@ public:
           keeper_(keeper),
           world_(world),
           cookies_(o_.origin, o_.keys, world.random),
-          refreshes_(o_.origin, keeper, chains_, world.log) {}
+          refreshes_(o_.origin, keeper, chains_, world.log),
+          consents_(keeper, world.log) {}
 
     Result<bool> start();
 
@@ -77,6 +99,8 @@ public:
     Begun finish(std::string_view cookies, const form::Fields& query, UnixTime now) override;
     Begun leave(std::string_view cookies, UnixTime now) override;
     std::optional<Sight> look(std::string_view cookies, UnixTime now, std::int64_t window_s) override;
+    GiveBackNote note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) override;
+    void forget_given_back(const Sight& sight, const Paid& page, UnixTime now) override;
     void sweep(UnixTime now) override;
 
 private:
@@ -88,7 +112,9 @@ private:
     };
     Opening open_wallet(std::string_view cookies, UnixTime now, bool server, bool cookie);
     Standing standing_of(const Wallet& w, const std::optional<Entry>& e) const;
+    bool asked(const Visit& v, const Wallet& w) const;
     bool allowed(const Visit& v, const Wallet& w) const;
+    bool within_day(const Visit& v, const Wallet& w) const;
     std::optional<Debit> read_again(const Visit& v, const Held& w);
     std::optional<Debit> read_again(const Visit& v, const Held& w, const PastCoin& c, const std::optional<Entry>& e);
     PaymentPayload payload(const GrantedCoin& c, std::uint32_t index);
@@ -105,12 +131,19 @@ private:
     };
     void pay(Payment& p);
     bool suffices(const Payment& p) const;
+    bool still_stands(Payment& p);
+    bool keep(Payment& p, std::shared_ptr<Wallet> fresh);
+    void ended(Payment& p);
     bool refresh(Payment& p);
     bool acquire(Payment& p);
     bool use(Payment& p);
     std::optional<std::uint32_t> told_spent(Payment& p);
-    // Nothing: every ticket is used or taken. Errors: said already.
-    Result<std::optional<Debit>> with_ticket(const Visit& v, const Held& w, const Entry& e, std::uint32_t units, std::uint32_t least);
+    struct Ticketed {
+        std::optional<Debit> debit;  // nothing: every ticket is used or taken
+        bool over = false;           // or the day is full, and she is to be asked
+    };
+    // Errors: said already.
+    Result<Ticketed> with_ticket(const Visit& v, const Held& w, const Entry& e, std::uint32_t units, std::uint32_t least);
 
     void come_home(const Login& login, Document document, std::string_view cookies, UnixTime now, Begun& out);
     void add_paid(std::vector<Paid>& out, const Tag16& coin, UnixTime since);
@@ -124,9 +157,11 @@ private:
     const Cookies cookies_;
     Chains chains_;
     Refreshes refreshes_;
+    Consents consents_;
     std::string directory_;
     std::unique_ptr<SealedStore> store_;
     std::unique_ptr<Picks> picks_;
+    std::unique_ptr<Notes> notes_;
     std::unique_ptr<Vault> vault_;
 };
 
@@ -138,7 +173,10 @@ Result<bool> StoredWallets::start() {
     if (!store) return store.error();
     auto picks = Picks::open(directory_);
     if (!picks) return picks.error();
+    auto notes = Notes::open(directory_);
+    if (!notes) return notes.error();
     store_ = std::move(*store);
+    notes_ = std::move(*notes);
     picks_ = std::move(*picks);
     vault_ = std::make_unique<Vault>(*store_, cookies_, world_.random);
     return true;
@@ -183,13 +221,23 @@ Standing StoredWallets::standing_of(const Wallet& w, const std::optional<Entry>&
     return s;
 }
 
-// Whether the reader said yes to this page: by an order a moment ago, or by
-// "automatic" for pages up to a price.
+// Whether the reader said yes to this page by an order a moment ago.
+bool StoredWallets::asked(const Visit& v, const Wallet& w) const {
+    return v.ordered_ok && ordered(cookies_, v.cookies, {w.binding, v.target, v.price}, v.now);
+}
+
+// Whether she did so, or by "automatic" for pages up to a price.
 bool StoredWallets::allowed(const Visit& v, const Wallet& w) const {
     const auto& d = w.document;
     if (v.price.currency != d.currency) return false;
-    if (v.ordered_ok && ordered(cookies_, v.cookies, {w.binding, v.target, v.price}, v.now)) return true;
-    return v.unasked && d.automatic && v.price.amount <= d.per_page;
+    return asked(v, w) || (v.unasked && d.automatic && v.price.amount <= d.per_page);
+}
+
+// What is granted may be of several days, as what was not spent yesterday is.
+// Without asking her no more than a day's limit of it is taken in a day.
+bool StoredWallets::within_day(const Visit& v, const Wallet& w) const {
+    const auto& d = w.document;
+    return asked(v, w) || picks_->taken(reader_tag(d), v.now).micro() + v.price.amount.micro() <= d.per_day.micro();
 }
 
 // W_index with what custody needs to get the coin.
@@ -273,11 +321,7 @@ bool StoredWallets::refresh(Payment& p) {
         case Refreshes::Said::day_limit: kind = Standing::Kind::day_limit; return false;
         case Refreshes::Said::too_little: kind = Standing::Kind::too_little; return false;
         case Refreshes::Said::silent: p.out.standing.broker_silent = true; return false;
-        case Refreshes::Said::ended:
-            p.out.cookies = {vault_->drop(*p.wallet)};
-            kind = Standing::Kind::moved;
-            p.wallet = nullptr;
-            return false;
+        case Refreshes::Said::ended: ended(p); return false;
         case Refreshes::Said::fresh: break;
     }
     auto fresh = std::make_shared<Wallet>();
@@ -292,7 +336,18 @@ bool StoredWallets::refresh(Payment& p) {
         fresh->document.past = past_of(before.coin);
         p.acquired = false;
     }
-    auto kept = vault_->keep(*fresh, v.now);
+    return keep(p, std::move(fresh));
+}
+
+void StoredWallets::ended(Payment& p) {
+    p.out.cookies = {vault_->drop(*p.wallet)};
+    p.out.standing = moved_from(p.wallet->document.issuer);
+    p.wallet = nullptr;
+}
+
+// Goes on with a document that has changed.
+bool StoredWallets::keep(Payment& p, std::shared_ptr<Wallet> fresh) {
+    auto kept = vault_->keep(*fresh, p.visit.now);
     if (!kept && kept.error().code == Code::expired) {  // she signed out meanwhile
         p.out.standing = {};
         p.wallet = nullptr;
@@ -305,6 +360,28 @@ bool StoredWallets::refresh(Payment& p) {
     if (!kept->empty()) p.out.cookies = std::move(*kept);
     p.wallet = std::move(fresh);
     return true;
+}
+
+// Before money is taken on her word of a while ago: whether she signed out,
+// took the e-wallet away or changed her limits since. A broker that does not
+// answer stops nobody; what is granted is a day's at most.
+bool StoredWallets::still_stands(Payment& p) {
+    const auto& d = p.wallet->document;
+    if (p.visit.now - d.at <= Consents::good_s) return true;
+    const auto answer = consents_.ask(*p.wallet, p.visit.now);
+    if (answer.said == Consents::Said::silent) return true;
+    if (answer.said == Consents::Said::ended) {
+        ended(p);
+        return false;
+    }
+    auto fresh = std::make_shared<Wallet>();
+    fresh->document = copy_document(d);
+    set_terms(fresh->document, answer.terms);
+    fresh->binding = p.wallet->binding;
+    fresh->sid = p.wallet->sid.clone();
+    if (!keep(p, std::move(fresh))) return false;
+    p.out.standing = standing_of(*p.wallet, till_.find(p.wallet->document.coin.tag));
+    return allowed(p.visit, *p.wallet) && within_day(p.visit, *p.wallet);
 }
 
 // The coin to this till.
@@ -335,8 +412,8 @@ bool StoredWallets::acquire(Payment& p) {
     return false;
 }
 
-Result<std::optional<Debit>> StoredWallets::with_ticket(const Visit& v, const Held& w, const Entry& e, std::uint32_t units,
-                                                        std::uint32_t least) {
+Result<StoredWallets::Ticketed> StoredWallets::with_ticket(const Visit& v, const Held& w, const Entry& e, std::uint32_t units,
+                                                           std::uint32_t least) {
     const auto& c = w->document.coin;
     Picks::Wish wish;
     wish.coin = c.tag;
@@ -350,16 +427,17 @@ Result<std::optional<Debit>> StoredWallets::with_ticket(const Visit& v, const He
     wish.target = v.target;
     wish.price = v.price;
     wish.now = v.now;
+    if (!asked(v, *w)) wish.unasked = {reader_tag(w->document), w->document.per_day};
     const auto ticket = picks_->pick(wish);
     if (!ticket) {
         say(custody::Log::Level::error, ticket.error().detail);
         return ticket.error();
     }
-    if (!*ticket) return std::optional<Debit>();
-    auto p = payload(c, **ticket);
+    if (!ticket->ticket) return Ticketed{std::nullopt, ticket->over};
+    auto p = payload(c, *ticket->ticket);
     p.holder.reset();  // it is held here
     p.held.reset();
-    return std::optional(debit(v, w, std::move(p)));
+    return Ticketed{debit(v, w, std::move(p))};
 }
 
 // False: there are units, and no ticket.
@@ -369,13 +447,14 @@ bool StoredWallets::use(Payment& p) {
     p.out.debit = read_again(p.visit, p.wallet, past_of(p.wallet->document.coin), p.entry);
     if (p.out.debit) return true;
     auto d = with_ticket(p.visit, p.wallet, *p.entry, p.units, 0);
-    if (d) p.out.debit = std::move(*d);
+    if (d) p.out.debit = std::move(d->debit);
     else p.out.refusal = refuse::unavailable(Decision::till_unavailable, busy_retry_s);
-    return p.out.debit || p.out.refusal;
+    return p.out.debit || p.out.refusal || d->over;
 }
 
 // Refreshed and acquired at most once each, a coin that came by a refresh once more.
 void StoredWallets::pay(Payment& p) {
+    if (!still_stands(p)) return;
     for (;;) {
         const auto& c = p.wallet->document.coin;
         p.entry = till_.find(c.tag);
@@ -427,7 +506,7 @@ Considered StoredWallets::consider(const Visit& v) {
         out.standing = {};
         return out;
     }
-    if (!allowed(v, w)) {
+    if (!allowed(v, w) || !within_day(v, w)) {
         // As it would come out, where that is known.
         const auto units = units_for(v.price.amount, c.unit);
         const bool enough = units && std::uint64_t{spent_of(c, e)} + *units <= c.granted;
@@ -453,7 +532,7 @@ std::optional<Debit> StoredWallets::next(const Visit& v, const Debit& debit, con
         if (auto paid = read_again(v, debit.wallet, past_of(c), e)) return paid;
     if (std::uint64_t{e->state.spent} + *units > c.granted) return std::nullopt;
     auto other = with_ticket(v, debit.wallet, *e, *units, short_of ? *refusal.needed : 0);
-    return other ? std::move(*other) : std::nullopt;
+    return other ? std::move(other->debit) : std::nullopt;
 }
 
 std::string StoredWallets::form_token(const Visit& v) {
@@ -497,23 +576,40 @@ Begun StoredWallets::finish(std::string_view cookies, const form::Fields& query,
     out.cookies.push_back(login_done(cookies_, *login));
     const auto code = query.find("code");
     if (code == query.end()) return out;  // she said no, or the broker did
+    if (!b64u_decode_array<32>(code->second)) {
+        out.refusal = not_got(400, {});
+        return out;
+    }
+    const auto first = notes_->use_state(login->state, now + login_life_s);
+    if (first && !*first) return out;  // as by the back button; what came of it is in this browser
+    if (!first) {
+        say(custody::Log::Level::error, first.error().detail);
+        out.cookies.clear();
+        out.refusal = refuse::unavailable(Decision::till_unavailable, busy_retry_s);
+        return out;
+    }
     const auto reply = keeper_.ask(login->issuer, "ewallet/token",
                                    json::Object()
                                        .set("code", code->second)
                                        .set("redirect_uri", o_.origin + std::string(callback_path))
                                        .set("code_verifier", login->verifier.expose()));
     if (reply.status == 0) {
+        (void)notes_->forget_state(login->state);
         out.cookies.clear();
         out.refusal = refuse::unavailable(Decision::custody_unavailable, reply.retry_after_s);
         return out;
     }
     if (reply.status != 200) {
         say(custody::Log::Level::warning, reply.detail);
+        out.refusal = not_got(reply.status, reply.kind);
         return out;
     }
     auto d = read_answer(reply.body->root(), login->issuer, o_.origin, {}, keeper_, chains_, now);
     if (d) come_home(*login, std::move(*d), cookies, now, out);
-    else say(custody::Log::Level::error, d.error().detail);
+    else {
+        say(custody::Log::Level::error, d.error().detail);
+        out.refusal = not_got(200, {});
+    }
     return out;
 }
 
@@ -534,6 +630,9 @@ void StoredWallets::come_home(const Login& login, Document document, std::string
         cookie = vault_->found(w, false, now);
     if (!cookie) {
         say(custody::Log::Level::error, cookie.error().detail);
+        out.refusal = not_got(200, {});
+        if (cookie.error().code == Code::limit)
+            out.refusal->detail = "This e-wallet is too long for a cookie, and nothing was charged. Open the page and have it kept at the site.";
         return;
     }
     if (before && before->wallet) vault_->replace(*before->wallet, now);
@@ -587,10 +686,28 @@ std::optional<Sight> StoredWallets::look(std::string_view cookies, UnixTime now,
     s.standing = standing_of(*o.wallet, till_.find(d.coin.tag));
     s.until = d.until;
     s.in_cookie = o.wallet->in_cookie();
+    s.reader = reader_tag(d);
     add_paid(s.paid, d.coin.tag, now - window_s);
     if (d.past) add_paid(s.paid, d.past->tag, now - window_s);
     std::stable_sort(s.paid.begin(), s.paid.end(), [](const Paid& a, const Paid& b) { return a.at > b.at; });
     return s;
+}
+
+Wallets::GiveBackNote StoredWallets::note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) {
+    const auto noted = notes_->give_back(sight.reader, page.resource, most, now);
+    if (!noted) say(custody::Log::Level::error, noted.error().detail);
+    if (!noted) return GiveBackNote::unavailable;
+    switch (*noted) {
+        case Notes::Noted::noted: return GiveBackNote::noted;
+        case Notes::Noted::again: return GiveBackNote::again;
+        case Notes::Noted::too_many: break;
+    }
+    return GiveBackNote::too_many;
+}
+
+void StoredWallets::forget_given_back(const Sight& sight, const Paid& page, UnixTime now) {
+    if (const auto gone = notes_->forget_give_back(sight.reader, page.resource, now); !gone)
+        say(custody::Log::Level::error, gone.error().detail);
 }
 
 void StoredWallets::sweep(UnixTime now) {
@@ -607,6 +724,7 @@ void StoredWallets::sweep(UnixTime now) {
     const auto gone = [&](const SealedStore::Label& l) { return is_gone(till_.find(l.coin), l.epoch); };
     if (const auto done = store_->sweep(now, gone); !done) say(custody::Log::Level::error, done.error().detail);
     if (const auto done = picks_->sweep(now); !done) say(custody::Log::Level::error, done.error().detail);
+    if (const auto done = notes_->sweep(now); !done) say(custody::Log::Level::error, done.error().detail);
 }
 
 }  // namespace

@@ -94,7 +94,9 @@ struct Considered {
 struct Begun {
     std::string location;              // whole URL
     std::vector<std::string> cookies;
-    std::optional<Refusal> refusal;    // instead: 503, to be tried again at the same URL
+    // Instead, to be told: with status 503 it is to be tried again at the same
+    // URL; else nothing came of it, and she may go on to `location`.
+    std::optional<Refusal> refusal;
 };
 
 // A page paid for lately, as till and picks know it.
@@ -115,6 +117,7 @@ struct Sight {
     Standing standing;                 // kind held or moved
     UnixTime until = 0;                // end of the grant
     bool in_cookie = false;
+    Tag16 reader{};                    // whose it is (Wallets::note_given_back)
     std::vector<Paid> paid;            // by the coin in it and the one before; the newest first
 };
 
@@ -156,6 +159,13 @@ public:
     virtual Begun leave(std::string_view cookies, UnixTime now) = 0;
     // Nothing: this browser has none here. Pages of the last window_s seconds.
     virtual std::optional<Sight> look(std::string_view cookies, UnixTime now, std::int64_t window_s) = 0;
+
+    // A reader is about to give a page back: at most `most` a day (UTC) whatever
+    // coins she has, each page once. On the disk when it returns `noted`; to be
+    // forgotten again where the till took nothing back.
+    enum class GiveBackNote { noted, again, too_many, unavailable };
+    virtual GiveBackNote note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) = 0;
+    virtual void forget_given_back(const Sight& sight, const Paid& page, UnixTime now) = 0;
 
     // Records past their time are deleted. Cheap to call often: does its work
     // about once a minute in one process. From the housekeeping thread.

@@ -20,6 +20,19 @@ def origin_of(url):
     return "%s://%s" % (parts.scheme, parts.netloc)
 
 
+NEAREST = ["none", "same-origin", "same-site", "cross-site"]
+
+
+def site_of(initiator, url):
+    """Sec-Fetch-Site of a request that a page of that origin causes; None: the reader herself. Hosts here are addresses,
+    so a site is a host with all its ports."""
+    if initiator is None:
+        return "none"
+    if initiator == origin_of(url):
+        return "same-origin"
+    return "same-site" if urllib.parse.urlsplit(initiator).hostname == urllib.parse.urlsplit(url).hostname else "cross-site"
+
+
 class Surfer:
     def __init__(self):
         self.jars = {}  # host → {name: value}; ports share them, as in browsers
@@ -59,7 +72,7 @@ class Surfer:
         return answer
 
     def _navigate(self, method, url, initiator, body=None, extra=None):
-        site = "none" if initiator is None else "same-origin" if initiator == origin_of(url) else "cross-site"
+        site = site_of(initiator, url)
         sources = self._form_action() if method == "POST" else None
         self.trips = 0
         for _ in range(12):
@@ -74,8 +87,8 @@ class Surfer:
             if answer.status not in (302, 303) or location is None:
                 break
             target = urllib.parse.urljoin(url, location)
-            if origin_of(target) != origin_of(url):
-                site = "cross-site"
+            # Of all the addresses on the way the one that is farthest counts; what was typed stays so, wherever it leads.
+            site = max(site, site_of(initiator, target), key=NEAREST.index)
             url, method, body = target, "GET", None
         self.status, self.url = answer.status, url
         self.headers = {k.lower(): v for k, v in answer.headers}
@@ -92,6 +105,10 @@ class Surfer:
     def open(self, url, headers=None):
         """Typed, or a bookmark."""
         return self._navigate("GET", url, None, extra=headers)
+
+    def follow(self, url, headers=None):
+        """A link to it on another page of its site."""
+        return self._navigate("GET", url, origin_of(url), extra=headers)
 
     def click(self, address, headers=None):
         """A link of the page it is on, by address or label."""

@@ -87,14 +87,14 @@ def test_bent_and_cut(town):
     name, good = reader.wallet(one)
     for at in [*range(2, 40, 3), *range(40, len(good), 97), len(good) - 1]:
         bent = with_value(one, good[:at] + ("A" if good[at] != "A" else "B") + good[at + 1:])
-        bent.open(one.url(page(2)))
+        bent.follow(one.url(page(2)))
         assert bent.status == 402 and "e-wallet" in bent.page.text and bent.wallet(one)[0] is None, at
     for length in (0, 1, 2, 3, 40, len(good) // 2, len(good) - 1):
-        assert with_value(one, good[:length]).open(one.url(page(2))).status == 402
+        assert with_value(one, good[:length]).follow(one.url(page(2))).status == 402
     for value in ("c.", "c." + good, good + good, good[2:], "\"" + good, good + "; " + name + "=" + good):
-        assert with_value(one, value).open(one.url(page(2))).status == 402
+        assert with_value(one, value).follow(one.url(page(2))).status == 402
     # At another vendor, under its own name for it.
-    assert with_value(two, good).open(two.url(page(2))).status == 402
+    assert with_value(two, good).follow(two.url(page(2))).status == 402
     assert paid(reader.click(page(2)), 2) and spent(reader) == 40
 
 
@@ -105,14 +105,14 @@ def test_an_old_copy_buys_nothing_twice(town):
     copy = reader.copy()
     for number in range(2, 6):
         assert paid(reader.click(page(number)), number)
-    assert paid(copy.open(one.url(page(6))), 6) and spent(copy) == 120
-    assert paid(copy.open(one.url(page(5))), 5) and spent(copy) == 120   # read already
+    assert paid(copy.follow(one.url(page(6))), 6) and spent(copy) == 120
+    assert paid(copy.follow(one.url(page(5))), 5) and spent(copy) == 120   # read already
     for number in range(7, 11):
         assert paid(reader.click(page(number)), number)
     assert spent(reader) == 200
     # The day's limit is one for all copies.
     for browser in (reader, copy, reader.copy()):
-        browser.open(one.url(page(11)))
+        browser.follow(one.url(page(11)))
         assert browser.status == 402 and "Raise today's limit" in browser.page.text
 
 
@@ -124,7 +124,7 @@ def test_stolen_and_signed_out(town):
     thief.jars.pop("127.0.0.1")
     reader.open(one.url("/.well-known/netpay/wallet")).press("Sign out")
     assert reader.wallet(one)[0] is None
-    pages = [thief.open(one.url(page(number))).status for number in range(2, 9)]
+    pages = [thief.follow(one.url(page(number))).status for number in range(2, 9)]
     assert pages == [200, 200, 402, 402, 402, 402, 402]
     assert thief.wallet(one)[0] is None
 
@@ -135,11 +135,11 @@ def test_keys_roll_over(town):
     before = reader.wallet(one)[1]
     try:
         take_keys(one, "second", "first")
-        assert paid(reader.open(one.url(page(2))), 2)
+        assert paid(reader.follow(one.url(page(2))), 2)
         assert reader.wallet(one)[1] != before        # sealed anew
         take_keys(one, "second")
-        assert paid(reader.open(one.url(page(3))), 3) and spent(reader) == 60
-        idle.open(one.url(page(2)))                   # too late: one click brings it back
+        assert paid(reader.follow(one.url(page(3))), 3) and spent(reader) == 60
+        idle.follow(one.url(page(2)))                   # too late: one click brings it back
         assert idle.status == 402 and idle.wallet(one)[0] is None
         assert paid(idle.press("Pay "), 2) and spent(idle) == 40
     finally:
@@ -161,4 +161,4 @@ def test_only_where_it_is_offered(town):
     holder = reader_of(town)
     holder.open(one.url("/premium/1.html"))
     assert holder.status == 402 and holder.wallet(one)[0]
-    assert paid(holder.open(one.url(page(2))), 2)
+    assert paid(holder.follow(one.url(page(2))), 2)

@@ -24,8 +24,9 @@ GATE = ('<Location "/articles/">\n AuthType NetPay\n AuthName "{realm}"\n Requir
 def town():
     """A broker and two newspapers; hosts of their own, as cookies know no ports."""
     with stacks.Stack(vendor=False, memcached=False) as made:
-        for host in ("127.0.0.2", "127.0.0.3"):
-            made.add_vendor(host=host, gate=GATE, directives={"NetPayPrivatePeers": "on"})
+        one = made.add_vendor(host="127.0.0.2", gate=GATE, directives={"NetPayPrivatePeers": "on"})
+        away = 'Redirect 302 "/away/" "%s/articles/"\n' % one.origin
+        made.add_vendor(host="127.0.0.3", gate=GATE + away, directives={"NetPayPrivatePeers": "on"})
         yield made
 
 
@@ -123,8 +124,9 @@ def test_asked_for_every_page(town):
     {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},  # a refresh, a script
     {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
     {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
-    {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Purpose": "prefetch;prerender"},
-    {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1",
+    {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"},
+    {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Purpose": "prefetch;prerender"},
+    {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1",
      "Purpose": "prefetch"},
     {},
 ])
@@ -136,9 +138,29 @@ def test_nothing_is_paid_that_nobody_asked_for(town, fields):
     for method in ("GET", "HEAD"):
         assert reader.fetch(method, one.url(page(20)), fields).status == 402
     # And where she did, a HEAD does not pay either.
-    typed = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}
-    assert reader.fetch("HEAD", one.url(page(20)), typed).status == 402
+    clicked = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}
+    assert reader.fetch("HEAD", one.url(page(20)), clicked).status == 402
+    # An address typed is not paid unasked, as it may be another's that leads here.
+    assert reader.open(one.url(page(20))).status == 402
     assert paid(reader.click(page(20)), 20) and spent(reader) == 40
+
+
+def test_what_is_typed_is_asked_for(town):
+    """Also where it is another site's, which sends her on to a page that she never named."""
+    one, two = town.vendors
+    reader = Surfer()
+    reader.sign_up(town.broker, "1.00")
+    reader.get_wallet(one.url(page(1)))
+    away, before = two.url("/away/2.html"), len(charged(one))
+    assert reader.open(one.url(page(2))).status == 402
+    assert reader.open(away).url == one.url(page(2)) and reader.trips == 2 and reader.status == 402
+    assert reader.follow(away).url == one.url(page(2)) and reader.status == 402
+    assert "Read for 2 ¢" in reader.page.text
+    assert paid(reader.press("Read for"), 2) and paid(reader.open(away), 2) and spent(reader) == 40
+    # From this site by way of another is by way of another.
+    reader.click(page(1))
+    assert reader.click(two.url("/away/3.html")).status == 402 and reader.url == one.url(page(3))
+    stacks.wait_for(lambda: len(charged(one)) == before + 1, what="one payment")
 
 
 def test_nobody_is_signed_in_to_a_strangers_wallet(town):
@@ -164,14 +186,25 @@ def test_nobody_is_signed_in_to_a_strangers_wallet(town):
                  urllib.parse.urlencode(victim.values("Pay ")))
     victim.fetch("GET", callback)
     assert victim.wallet(one)[0] is None
-    # It was not used up by that, works once, and a second time ends what the first began.
+    # It was not used up by that, and works once.
     twin = attacker.copy()
     assert paid(attacker.open(callback), 1)
     twin.open(callback)
     assert twin.status == 402 and twin.wallet(one)[0] is None
     for number in (2, 3):
-        assert paid(attacker.click(page(number)), number)  # granted before
-    assert attacker.click(page(4)).status == 402 and attacker.wallet(one)[0] is None
+        assert paid(attacker.click(page(number)), number)
+    assert attacker.click(page(4)).status == 402  # her day's limit
+    # What is no code does not reach the broker, which says why it refuses one.
+    for code, why in (("K", "Open the page and try again"), (client.b64u(b"x" * 32), "used before")):
+        late = Surfer()
+        late.open(one.url(page(1)))
+        begun = late.fetch("POST", one.url(page(1)), {"Origin": one.origin, "Content-Type": "application/x-www-form-urlencoded"},
+                           urllib.parse.urlencode(late.values("Pay ")))
+        state = urllib.parse.parse_qs(urllib.parse.urlsplit(begun.get("Location")).query)["state"][0]
+        late.open(one.url(WALLET + "/callback?" + urllib.parse.urlencode(
+            {"code": code, "state": state, "iss": town.broker.issuer})))
+        assert late.status == 409 and why in late.page.text and "othing was charged" in late.page.text
+        assert late.click("Back to the page").url == one.url(page(1)) and late.status == 402
 
 
 def test_who_signs_out_is_out(town):
@@ -190,7 +223,7 @@ def test_who_signs_out_is_out(town):
     assert answer.status == 403 and reader.jar(one.origin) == jar
     reader.press("Sign out")
     assert reader.status == 200 and reader.wallet(one)[0] is None and "no e-wallet" in reader.page.text
-    thief.open(one.url(page(2)))
+    thief.follow(one.url(page(2)))
     assert thief.status == 402 and thief.wallet(one)[0] is None
     # The coin is hers still: one click brings it back.
     reader.open(one.url(page(2)))
@@ -213,7 +246,7 @@ def test_the_days_limit_holds_at_all_sites_together(town):
     reader.open(two.url(page(6)))
     reader.press("Pay ")
     assert urllib.parse.urlsplit(reader.url).path == "/authorize"
-    assert thief.open(one.url(page(7))).status == 402
+    assert thief.follow(one.url(page(7))).status == 402
     # Her word is for that page.
     reader.press("Confirm and read")
     assert paid(reader, 6) and spent(reader) == 120
@@ -229,7 +262,7 @@ def test_tabs(town):
 
     def tab(url):
         browser = reader.copy()
-        return browser.open(url).status
+        return browser.follow(url).status
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(tab, [one.url(page(i)) for i in range(11, 21)] + [one.url(page(21))] * 10))

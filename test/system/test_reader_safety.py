@@ -365,7 +365,7 @@ def test_pages_bought_by_mistake_are_given_back(site):
     reader.sign_up(site.broker, "1.00")
     reader.get_wallet(site.vendor.url(page[0]))
     for p in page[1:]:
-        assert reader.open(site.vendor.url(p)).status == 200
+        assert reader.follow(site.vendor.url(p)).status == 200
     reader.open(wallet)
     assert "92 ¢" in reader.page.text
     values, there = reader.values("Give back " + page[0]), wallet + "/give-back"
@@ -379,7 +379,7 @@ def test_pages_bought_by_mistake_are_given_back(site):
         answer = reader.fetch("POST", there, dict(FORM, Origin=site.vendor.origin), urllib.parse.urlencode(again))
         assert answer.status == 200 and b"was not paid for here" in answer.body
     # Sold again; and given back once a day.
-    assert reader.open(site.vendor.url(page[0])).status == 200 and sold(site, page[0], 2)
+    assert reader.follow(site.vendor.url(page[0])).status == 200 and sold(site, page[0], 2)
     reader.open(wallet).press("Give back " + page[0])
     assert "once a day" in reader.page.text and "92 ¢" in reader.page.text
     # What was read again is hers, and no more than two a day are taken back.
@@ -407,11 +407,11 @@ def test_every_kind_of_httpd_serves_wallets(make_vendor, mpm, tls):
     assert reader.status == 200 and "PAID-ARTICLE-1 " in reader.body
     pages = [vendor.url("/articles/%d.html" % i) for i in range(2, 8)]
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
-        assert set(pool.map(lambda url: reader.copy().open(url).status, pages * 2)) == {200}
+        assert set(pool.map(lambda url: reader.copy().follow(url).status, pages * 2)) == {200}
     before = vendor.children()
     vendor.graceful()
     stacks.wait_for(lambda: set(vendor.children()) - set(before), what="new children")
-    assert reader.open(vendor.url("/articles/8.html")).status == 200
+    assert reader.follow(vendor.url("/articles/8.html")).status == 200
     stacks.wait_for(lambda: sum(p["units"] for p in vendor.payments() if p["charged"]) == 8 * 20, what="eight pages sold")
     assert "internal error" not in open(vendor.error_log).read()
 
@@ -437,12 +437,12 @@ def test_new_secrets_for_wallets(make_vendor):
     vendor.site.directives["NetPayWalletSecret"] = "file:%s file:%s" % (names[1], names[0])
     vendor.start()
     for reader in readers.values():
-        assert reader.open(vendor.url("/articles/2.html")).status == 200
+        assert reader.follow(vendor.url("/articles/2.html")).status == 200
     assert readers["cookie"].wallet(vendor.site)[1] != before
     vendor.stop()
     vendor.site.directives["NetPayWalletSecret"] = "file:" + names[1]
     vendor.start()
-    assert readers["cookie"].open(vendor.url("/articles/3.html")).status == 200
+    assert readers["cookie"].follow(vendor.url("/articles/3.html")).status == 200
 
 
 # --- shared caches ---------------------------------------------------------
@@ -487,7 +487,7 @@ def test_cache_in_the_server_itself(make_vendor, quick):
     reader = Surfer()
     reader.sign_up(vendor.broker, "1.00")
     reader.get_wallet(vendor.url("/articles/2.html"))
-    assert reader.status == 200 and "PAID" in reader.body and reader.open(vendor.url("/articles/3.html")).status == 200
+    assert reader.status == 200 and "PAID" in reader.body and reader.follow(vendor.url("/articles/3.html")).status == 200
     for path in ("/articles/2.html", "/articles/3.html"):
         for cookies in ({}, {"Cookie": "x=y"}, {"Cookie": "%s=%s" % (reader.wallet(vendor.site)[0], "A" * 43)}):
             stranger = client.http_request("GET", vendor.url(path), dict(BROWSER, **cookies))

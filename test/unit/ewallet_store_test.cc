@@ -7,6 +7,7 @@
 #include "ewallet_support.h"
 #include "mod_netpay/ewallet/cookies.h"
 #include "mod_netpay/ewallet/document.h"
+#include "mod_netpay/ewallet/notes.h"
 #include "mod_netpay/ewallet/picks.h"
 #include "mod_netpay/ewallet/sealed_store.h"
 
@@ -32,6 +33,8 @@ class EwalletStoreTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(documents);
     CPPUNIT_TEST(cookie_names);
     CPPUNIT_TEST(tickets);
+    CPPUNIT_TEST(pages_given_back_are_counted_by_reader);
+    CPPUNIT_TEST(ways_back_are_used_once);
     CPPUNIT_TEST_SUITE_END();
 
 public:
@@ -205,7 +208,7 @@ public:
         v.server = false;
         const auto begun = shop_->wallets->begin(v, broker_origin, true);
         strict.take(begun->cookies);
-        strict.take(shop_->wallets->finish(strict.field(), {{"state", Shop::state_of(begun->location)}, {"iss", broker_origin}, {"code", "K"}},
+        strict.take(shop_->wallets->finish(strict.field(), {{"state", Shop::state_of(begun->location)}, {"iss", broker_origin}, {"code", code}},
                                            shop_->clock.now()).cookies);
         CPPUNIT_ASSERT(strict.jar.empty());
     }
@@ -250,6 +253,7 @@ public:
         ewallet::Document d;
         d.issuer = broker_origin;
         d.grant = Secret(std::string(43, 'g'));
+        d.reader = "r";
         d.until = 5;
         d.per_page = *Amount::from(7);
         d.automatic = true;
@@ -265,7 +269,7 @@ public:
         d.coin.epoch = 4;
         const auto text = ewallet::encode_document(d);
         const auto back = ewallet::decode_document(text.expose());
-        CPPUNIT_ASSERT(back && back->coin.word == d.coin.word && back->coin.epoch == 4 && back->coin.tag == d.coin.tag);
+        CPPUNIT_ASSERT(back && back->reader == "r" && back->coin.word == d.coin.word && back->coin.epoch == 4 && back->coin.tag == d.coin.tag);
         CPPUNIT_ASSERT(back->automatic && !back->past && !back->coin.holder && back->until == 5);
         d.coin.holder = "https://a.example";
         d.coin.held = 4;
@@ -285,6 +289,50 @@ public:
         CPPUNIT_ASSERT(plain.stems("", "login-").empty());
     }
 
+    void pages_given_back_are_counted_by_reader() {
+        using Noted = ewallet::Notes::Noted;
+        custody_test::TempDir dir;
+        auto notes = ewallet::Notes::open(dir.path);
+        CPPUNIT_ASSERT(notes.ok());
+        const Tag16 ann{1}, bob{2};
+        const auto give = [&](const Tag16& who, const char* page, UnixTime at = start_of_time) {
+            const auto noted = (*notes)->give_back(who, Shop::resource(page), 2, at);
+            CPPUNIT_ASSERT(noted.ok());
+            return *noted;
+        };
+        CPPUNIT_ASSERT(give(ann, "/a") == Noted::noted);
+        CPPUNIT_ASSERT(give(ann, "/a") == Noted::again);
+        CPPUNIT_ASSERT(give(ann, "/b") == Noted::noted);
+        notes->reset();
+        notes = ewallet::Notes::open(dir.path);
+        CPPUNIT_ASSERT(give(ann, "/a") == Noted::again);
+        CPPUNIT_ASSERT(give(ann, "/c") == Noted::too_many);
+        CPPUNIT_ASSERT(give(bob, "/a") == Noted::noted);
+        CPPUNIT_ASSERT((*notes)->forget_give_back(ann, Shop::resource("/a"), start_of_time).ok());
+        CPPUNIT_ASSERT((*notes)->sweep(start_of_time).ok());
+        CPPUNIT_ASSERT(give(ann, "/b") == Noted::again);
+        CPPUNIT_ASSERT(give(ann, "/c") == Noted::noted);
+        CPPUNIT_ASSERT(give(ann, "/d") == Noted::too_many);
+        CPPUNIT_ASSERT(give(ann, "/d", start_of_time + 86400) == Noted::noted);
+        CPPUNIT_ASSERT((*notes)->sweep(start_of_time + 86400).ok());
+        CPPUNIT_ASSERT(give(ann, "/d", start_of_time + 86400) == Noted::again);
+    }
+
+    void ways_back_are_used_once() {
+        custody_test::TempDir dir;
+        auto notes = ewallet::Notes::open(dir.path);
+        CPPUNIT_ASSERT(notes.ok());
+        CPPUNIT_ASSERT(*(*notes)->use_state("s", 1000));
+        CPPUNIT_ASSERT(!*(*notes)->use_state("s", 1000));
+        CPPUNIT_ASSERT(*(*notes)->use_state("t", 1000));
+        CPPUNIT_ASSERT((*notes)->forget_state("t").ok());
+        CPPUNIT_ASSERT(*(*notes)->use_state("t", 1000));
+        CPPUNIT_ASSERT((*notes)->sweep(1000).ok());
+        CPPUNIT_ASSERT(!*(*notes)->use_state("s", 1000));
+        CPPUNIT_ASSERT((*notes)->sweep(1001).ok());
+        CPPUNIT_ASSERT(*(*notes)->use_state("s", 2000));
+    }
+
     void tickets() {
         custody_test::TempDir dir;
         auto picks = Picks::open(dir.path);
@@ -301,8 +349,8 @@ public:
             w.target = page;
             w.resource = Shop::resource(page);
             const auto t = (*picks)->pick(w);
-            CPPUNIT_ASSERT(t.ok());
-            return t->value_or(0);
+            CPPUNIT_ASSERT(t && !t->over);
+            return t->ticket.value_or(0);
         };
         CPPUNIT_ASSERT_EQUAL(9u, pick("/a"));
         CPPUNIT_ASSERT_EQUAL(9u, pick("/a"));

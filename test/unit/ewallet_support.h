@@ -27,6 +27,8 @@ using custody_test::vendor_origin;
 using ewallet::Standing;
 using ewallet::Visit;
 
+inline const std::string code(43, 'c');  // 32 bytes
+
 // A broker with one reader, and the custody it gives.
 struct GrantingKeeper final : custody::Keeper {
     explicit GrantingKeeper(till::Till& t, TestClock& c) : till(t), clock(c) {}
@@ -73,8 +75,8 @@ struct GrantingKeeper final : custody::Keeper {
         if (!holder.empty()) c.set("holder", holder).set("held", std::uint64_t{held});
         json::Object o;
         if (first) o.set("grant", grant);
-        o.set("until", static_cast<std::uint64_t>(until)).set("currency", "uusd").set("per_page", per_page);
-        o.set("per_day", std::uint64_t{1000000}).set("automatic", automatic).set("coin", c);
+        o.set("reader", reader).set("until", static_cast<std::uint64_t>(until)).set("currency", "uusd").set("per_page", per_page);
+        o.set("per_day", per_day).set("automatic", automatic).set("coin", c);
         if (bend) bend(o, c);
         return o;
     }
@@ -103,7 +105,8 @@ struct GrantingKeeper final : custody::Keeper {
     std::string grant = std::string(43, 'g');
     std::uint32_t spent = 0, granted = 50, held = 0;
     std::string holder;
-    std::uint64_t per_page = 50000;
+    std::uint64_t per_page = 50000, per_day = 1000000;
+    std::string reader = std::string(21, 'r') + "g";
     bool automatic = true;
     UnixTime until = start_of_time + 30 * 86400;
     std::function<void(json::Object&, json::Object&)> bend;
@@ -174,7 +177,7 @@ public:
         const auto begun = wallets->begin(visit(b, target, units), broker_origin, cookie);
         CPPUNIT_ASSERT(begun.ok());
         b.take(begun->cookies);
-        auto done = wallets->finish(b.field(), {{"state", state_of(begun->location)}, {"iss", broker_origin}, {"code", "K"}}, clock.now());
+        auto done = wallets->finish(b.field(), {{"state", state_of(begun->location)}, {"iss", broker_origin}, {"code", code}}, clock.now());
         b.take(done.cookies);
         return done;
     }

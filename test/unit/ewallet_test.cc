@@ -34,6 +34,9 @@ class EwalletTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(forms);
     CPPUNIT_TEST(the_way_to_the_broker);
     CPPUNIT_TEST(the_way_back);
+    CPPUNIT_TEST(her_word_is_asked_about_again);
+    CPPUNIT_TEST(a_copy_ends_when_she_signs_out);
+    CPPUNIT_TEST(a_day_at_the_site);
     CPPUNIT_TEST(brokers_that_lie);
     CPPUNIT_TEST(leaving);
     CPPUNIT_TEST(the_readers_page);
@@ -395,7 +398,8 @@ public:
         shop_->clock.t += 61;
         CPPUNIT_ASSERT(shop_->serve(idle, "/c").paid);
         CPPUNIT_ASSERT_EQUAL(1 + 1, shop_->keeper.acquired);
-        CPPUNIT_ASSERT_EQUAL(2, shop_->keeper.calls("ewallet/refresh"));
+        CPPUNIT_ASSERT_EQUAL(1, shop_->keeper.calls("ewallet/limits"));
+        CPPUNIT_ASSERT_EQUAL(1, shop_->keeper.calls("ewallet/refresh"));
     }
 
     void custody_is_fetched_once() {
@@ -486,7 +490,7 @@ public:
         CPPUNIT_ASSERT(!shop_->wallets->begin(shop_->visit(b, "/" + std::string(1500, 'a')), broker_origin, false).ok());
         // The proof that is shown is the hash of what is kept.
         b.take(begun->cookies);
-        shop_->wallets->finish(b.field(), {{"state", Shop::state_of(l)}, {"iss", broker_origin}, {"code", "K"}}, v.now);
+        shop_->wallets->finish(b.field(), {{"state", Shop::state_of(l)}, {"iss", broker_origin}, {"code", code}}, v.now);
         const auto said = json::Document::parse(shop_->keeper.asked.back().second);
         const std::string verifier(said->root().string("code_verifier").value_or(""));
         CPPUNIT_ASSERT(l.find("&code_challenge=" + b64u_encode(sha256(verifier)) + "&") != std::string::npos);
@@ -501,7 +505,7 @@ public:
         Browser b, other;
         const auto begun = w.begin(shop_->visit(b, "/a"), broker_origin, false);
         b.take(begun->cookies);
-        const form::Fields good{{"state", Shop::state_of(begun->location)}, {"iss", broker_origin}, {"code", "K"}};
+        const form::Fields good{{"state", Shop::state_of(begun->location)}, {"iss", broker_origin}, {"code", code}};
         const auto nothing = [&](Browser& who, form::Fields query, UnixTime now) {
             const auto before = shop_->keeper.asked.size();
             const auto done = w.finish(who.field(), query, now);
@@ -533,15 +537,130 @@ public:
         CPPUNIT_ASSERT_EQUAL(vendor_origin + "/a", done.location);
         CPPUNIT_ASSERT(refusing.jar.empty());
         // The broker said no to the code.
-        Browser late = b;
+        Browser late;
         shop_->keeper.status = 400;
-        late.take(w.finish(late.field(), good, start_of_time).cookies);
+        done = shop_->sign_in(late, "/a");
         CPPUNIT_ASSERT(late.jar.empty());
+        CPPUNIT_ASSERT(done.refusal && done.refusal->status == 409 && done.location == vendor_origin + "/a");
+        shop_->keeper.status = 409;
+        for (const auto& [kind, word] : {std::pair("day-limit", "day"), std::pair("insufficient", "too little")}) {
+            shop_->keeper.kind = kind;
+            done = shop_->sign_in(late, "/a");
+            CPPUNIT_ASSERT(done.refusal && done.refusal->detail.find(word) != std::string::npos && !late.has_wallet());
+        }
+        // What is no code is not asked about, and uses nothing up.
+        const auto calls = shop_->keeper.asked.size();
+        for (const auto& bad : {std::string(), std::string("K"), std::string(42, 'c'), std::string(44, 'c'), std::string(42, 'c') + "+"}) {
+            query = good;
+            query["code"] = bad;
+            done = w.finish(Browser(b).field(), query, start_of_time);
+            CPPUNIT_ASSERT(done.refusal && done.refusal->status == 409);
+        }
+        CPPUNIT_ASSERT_EQUAL(calls, shop_->keeper.asked.size());
         // It works once.
         shop_->keeper.status = 200;
+        const Browser twin = b;
         b.take(w.finish(b.field(), good, start_of_time).cookies);
         CPPUNIT_ASSERT(b.has_wallet());
+        // For who has the login's cookie too.
+        done = w.finish(twin.field(), good, start_of_time);
+        CPPUNIT_ASSERT(!done.refusal && done.location == vendor_origin + "/a");
+        CPPUNIT_ASSERT_EQUAL(calls + 1, shop_->keeper.asked.size());
         nothing(b, good, start_of_time);
+    }
+
+    void her_word_is_asked_about_again() {
+        for (const bool cookie : {false, true}) {
+            shop_ = std::make_unique<Shop>();
+            auto& keeper = shop_->keeper;
+            const auto asked = [&] { return keeper.calls("ewallet/limits"); };
+            Browser b;
+            shop_->sign_in(b, "/0", 1, cookie);
+            for (int i = 0; i < 3; ++i) CPPUNIT_ASSERT(shop_->serve(b, "/" + std::to_string(i), 1).paid);
+            shop_->clock.t += 300;
+            CPPUNIT_ASSERT(shop_->serve(b, "/3", 1).paid);
+            CPPUNIT_ASSERT_EQUAL(0, asked());
+            shop_->clock.t += 1;
+            auto again = shop_->visit(b, "/3", 1);
+            CPPUNIT_ASSERT(shop_->serve(b, again).replayed);  // takes nothing
+            CPPUNIT_ASSERT_EQUAL(0, asked());
+            // Once, and then it is known again for a while.
+            const auto before = b.wallet();
+            for (int i = 4; i < 7; ++i) CPPUNIT_ASSERT(shop_->serve(b, "/" + std::to_string(i), 1).paid);
+            CPPUNIT_ASSERT_EQUAL(1, asked());
+            CPPUNIT_ASSERT_EQUAL(std::string("{\"grant\":\"") + std::string(43, 'g') + "\"}", keeper.asked.back().second);
+            CPPUNIT_ASSERT_EQUAL(cookie, b.wallet() != before);
+            // A broker that is away stops nobody, and is left alone for a minute.
+            shop_->clock.t += 301;
+            keeper.status = 0;
+            for (int i = 7; i < 9; ++i) CPPUNIT_ASSERT(shop_->serve(b, "/" + std::to_string(i), 1).paid);
+            CPPUNIT_ASSERT_EQUAL(2, asked());
+            shop_->clock.t += 61;
+            // Her limits are other ones now.
+            keeper.status = 200;
+            keeper.per_page = 1500;
+            CPPUNIT_ASSERT(!shop_->serve(b, "/9", 2).paid);
+            CPPUNIT_ASSERT(shop_->serve(b, "/9", 1).paid);
+            shop_->clock.t += 301;
+            keeper.automatic = false;
+            const auto s = shop_->serve(b, "/10", 1);
+            CPPUNIT_ASSERT(!s.paid && s.standing.kind == Standing::Kind::held && !s.standing.automatic);
+            b.take({shop_->wallets->order(shop_->visit(b, "/10", 1))});
+            CPPUNIT_ASSERT(shop_->serve(b, "/10", 1).paid);
+            CPPUNIT_ASSERT_EQUAL(4, asked());
+            // She signed out at her broker.
+            shop_->clock.t += 301;
+            keeper.status = 410;
+            b.take({shop_->wallets->order(shop_->visit(b, "/11", 1))});
+            const auto over = shop_->serve(b, "/11", 1);
+            CPPUNIT_ASSERT(!over.paid && over.standing.kind == Standing::Kind::moved && !b.has_wallet());
+            CPPUNIT_ASSERT_EQUAL(11u, shop_->spent());
+        }
+    }
+
+    void a_copy_ends_when_she_signs_out() {
+        Browser b;
+        shop_->sign_in(b, "/a", 1, true);
+        const Browser thief = b;
+        shop_->keeper.status = 410;  // she is out
+        Browser quick = thief;
+        CPPUNIT_ASSERT(shop_->serve(quick, "/a", 1).paid);
+        shop_->clock.t += 301;
+        for (int i = 0; i < 3; ++i) {
+            Browser late = i ? thief : quick;
+            CPPUNIT_ASSERT(!shop_->serve(late, "/b", 1).paid && !late.has_wallet());
+        }
+        CPPUNIT_ASSERT_EQUAL(1, shop_->keeper.calls("ewallet/limits"));
+        CPPUNIT_ASSERT_EQUAL(1u, shop_->spent());
+    }
+
+    // An old grant with more in it than she allows for a day.
+    void a_day_at_the_site() {
+        shop_->keeper.granted = 100;
+        shop_->keeper.per_day = 30000;
+        Browser b;
+        shop_->sign_in(b, "/a", 10, true);
+        CPPUNIT_ASSERT(shop_->serve(b, "/a").paid);  // she said so, and it counts for nothing
+        const Browser early = b;
+        CPPUNIT_ASSERT(!shop_->serve(b, shop_->visit(b, "/failed", 10), false).paid);
+        CPPUNIT_ASSERT(shop_->serve(b, "/failed").paid);  // counted once
+        for (int i = 1; i < 3; ++i) CPPUNIT_ASSERT(shop_->serve(b, "/" + std::to_string(i)).paid);
+        Browser old = early;  // an older copy of the cookie
+        for (Browser* who : {&b, &old}) {
+            const auto s = shop_->serve(*who, "/3");
+            CPPUNIT_ASSERT(!s.paid && s.standing.kind == Standing::Kind::held);
+        }
+        CPPUNIT_ASSERT(shop_->serve(b, "/2").replayed);
+        shop_->sign_in(b, "/3");  // nor another grant
+        CPPUNIT_ASSERT(shop_->serve(b, "/3").paid);
+        CPPUNIT_ASSERT(!shop_->serve(b, "/4").paid);
+        b.take({shop_->wallets->order(shop_->visit(b, "/4"))});
+        CPPUNIT_ASSERT(shop_->serve(b, "/4").paid);
+        CPPUNIT_ASSERT_EQUAL(60u, shop_->spent());
+        shop_->clock.t += 86400 - shop_->clock.t % 86400;
+        for (int i = 5; i < 8; ++i) CPPUNIT_ASSERT(shop_->serve(b, "/" + std::to_string(i)).paid);
+        CPPUNIT_ASSERT(!shop_->serve(b, "/8").paid);
+        CPPUNIT_ASSERT_EQUAL(90u, shop_->spent());
     }
 
     void brokers_that_lie() {
