@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "stack"))
 
 import cardshop  # noqa: E402
+from clock import Clock  # noqa: E402
 import demo  # noqa: E402
 import stack as stacks  # noqa: E402
 import visitor  # noqa: E402
@@ -134,11 +135,16 @@ TEMPLATE = """
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A broker, a card provider and two newspapers with the sample site, each on an address of its own. At the end the
-    broker's books must fit the newspapers' tills, to the last unit."""
-    with cardshop.CardShop() as cards, \
-            stacks.Stack(vendor=False, broker_options=cards.options(tmp_path_factory.mktemp("card"))) as made:
+def world(request, tmp_path_factory):
+    """A broker, a card provider and two newspapers with the sample site, each on an address of its own; where the module
+    says CLOCK, with a clock that scenarios put forward. At the end the broker's books must fit the newspapers' tills, to
+    the last unit."""
+    with cardshop.CardShop() as cards, stacks.Stack(broker=False, vendor=False) as made:
+        made.clock = Clock(made.dir) if getattr(request.module, "CLOCK", False) else None
+        env = made.clock.env if made.clock else {}
+        broker = stacks.Broker(os.path.join(made.dir, "broker"), options=cards.options(tmp_path_factory.mktemp("card")))
+        broker.env.update(env)
+        made.broker = made.run(broker)
         cards.endpoint = made.broker.issuer + "/webhooks/card"
         made.cards = cards
         publisher = visitor.Visitor(made.broker.issuer)
@@ -147,7 +153,8 @@ def world(tmp_path_factory):
         made.broker.publisher = publisher.body.split('class="phrase">', 1)[1].split("<", 1)[0]
         for number, (host, extra) in enumerate(zip(HOSTS, (TOLD, TEMPLATE)), 1):
             name = demo.name_of(number)
-            vendor = made.add_vendor(start=False, host=host, pages={}, realm=name, gate=demo.GATE, extra=WALLETS + extra)
+            vendor = made.add_vendor(start=False, host=host, pages={}, realm=name, gate=demo.GATE,
+                                     extra=WALLETS + extra, env=env)
             demo.copy_site(vendor, name)
             made.run(vendor)
         yield made
@@ -198,6 +205,7 @@ def play(player, world, written, tmp_path):
             "origins": [world.broker.issuer, world.cards.url] + [v.origin for v in world.vendors],
             "passphrase": world.passphrase,
             "wallet": stacks.wallet_program(),
+            "clock": world.clock.file if world.clock else None,
             "broker": {"issuer": world.broker.issuer,
                        "admin": [stacks.broker_program(), "--config", world.broker.config]},
             "news": [{"name": v.site.realm, "origin": v.origin, "docroot": v.docroot,

@@ -91,10 +91,16 @@ export class EWallet {
   }
 }
 
-/** More pages for a newspaper, of two cents each; their addresses. */
+/** A page of a newspaper, free where `target` is at the top. */
+export function write(paper, target, title, main) {
+  fs.writeFileSync(path.join(paper.docroot, target),
+    `<!DOCTYPE html><html lang="en"><title>${title}</title><main><h1>${title}</h1>${main}</main></html>`);
+}
+
+/** More pages for a newspaper, of two cents each; their addresses. The free page /STEM.html has links to them, "Note 1" … */
 export function morePages(paper, stem, count) {
   const names = Array.from({ length: count }, (_, i) => `/articles/${stem}-${i + 1}.html`);
-  names.forEach((name, i) => fs.writeFileSync(path.join(paper.docroot, name),
-    `<!DOCTYPE html><html lang="en"><title>Note ${i + 1}</title><main><h1>Note ${i + 1}</h1><p>Read by who paid.</p></main></html>`));
+  names.forEach((name, i) => write(paper, name, `Note ${i + 1}`, '<p>Read by who paid.</p>'));
+  write(paper, `/${stem}.html`, 'Notes', names.map((name, i) => `<p><a href="${name}">Note ${i + 1}</a></p>`).join(''));
   return names;
 }

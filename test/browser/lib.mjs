@@ -112,6 +112,13 @@ export class World {
     });
   }
 
+  /** So many seconds pass for broker and newspapers, if they have a clock of the test's own. */
+  pass(seconds) {
+    const fresh = `${this.clock}.new`;
+    fs.writeFileSync(fresh, `+${(Number(fs.readFileSync(this.clock, 'utf8')) + seconds).toFixed(3)}`, { mode: 0o644 });
+    fs.renameSync(fresh, this.clock);
+  }
+
   /** A line of the table of clicks and round trips. */
   row(wallet, act, { clicks, trips }) {
     this.rows.push({ wallet, act, clicks, trips });
@@ -240,6 +247,15 @@ export class Reader {
     const status = await this.follow('link', name);
     this.clicks -= 1;
     return status;
+  }
+
+  /** The same into a tab of its own behind this one, with Control; the tab, loaded. */
+  async walkAside(name) {
+    const opened = this.context.waitForEvent('page');
+    await this.get('link', name).click({ modifiers: ['ControlOrMeta'] });
+    const page = await opened;
+    await page.waitForLoadState('load');
+    return page;
   }
 
   async #led(act) {

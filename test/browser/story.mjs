@@ -33,12 +33,12 @@ export async function story(world, kind, browser = {}) {
   await reader.shot('paid');
   row('first page', first);
 
-  // Further pages debit it, by a link or typed, and nothing is asked.
+  // Further pages debit it where she follows a link of the newspaper, and nothing is asked.
   await reader.visit(post.url('/'));
   const next = await reader.cost(() => reader.walk('The library lends its roof'));
   await wallet.reads(post, '/articles/library.html');
   row('next page, automatic', next);
-  assert.equal(await reader.visit(post.url('/articles/bakers.html')), 200);
+  assert.equal(await wallet.open(post, '/articles/bakers.html'), 200);
   await wallet.reads(post, '/articles/bakers.html');
 
   // For a while the same page is free: typed, reloaded, by the way back.

@@ -12,7 +12,7 @@ export default async function play(world) {
   assert.equal(await wallet.fetch('2 ¢'), 200);
   assert.equal(await wallet.confirm(), 200);
   for (const target of [bakers, library]) {
-    assert.equal(await reader.visit(post.url(target)), 200);
+    assert.equal(await wallet.open(post, target), 200);
     await wallet.reads(post, target);
   }
 
@@ -25,7 +25,7 @@ export default async function play(world) {
   await reader.shot('given-back');
 
   // It is sold again, and then is hers.
-  assert.equal(await reader.visit(post.url(ferry)), 200);
+  assert.equal(await wallet.open(post, ferry), 200);
   await wallet.reads(post, ferry, 2);
   assert.equal(await wallet.look(post), 200);
   await reader.reads('94 ¢');
