@@ -116,26 +116,17 @@ class Surfer:
         return self._navigate("GET", urllib.parse.urljoin(self.url, address), origin_of(self.url), extra=headers)
 
     def form(self, button):
-        found = [f for f in self.page.forms if any(label.startswith(button) for label, _, _ in f.buttons)]
-        assert found, "no button %r at %s: %s" % (button, self.url, self.page.text)
-        return found[0]
+        return self.page.form(button)
 
     def values(self, button):
         """What the form with that button would send."""
-        form = self.form(button)
-        return dict(form.fields, **{name: value for label, name, value in form.buttons if name and label.startswith(button)})
+        return self.form(button).values(button)
 
     def press(self, button, headers=None, **fields):
         """Presses a button; fields: typed or chosen before, None: a box unticked."""
-        form, values = self.form(button), self.values(button)
-        for name, value in fields.items():
-            assert name in form.fields or name in form.boxes, "no field %r in that form" % name
-            if value is None:
-                values.pop(name, None)
-            else:
-                values[name] = value
+        form = self.form(button)
         url = urllib.parse.urljoin(self.url, form.action) if form.action else self.url
-        encoded = urllib.parse.urlencode(values)
+        encoded = urllib.parse.urlencode(form.values(button, fields))
         if form.method == "get":
             return self._navigate("GET", url.split("?")[0] + "?" + encoded, origin_of(self.url), extra=headers)
         return self._navigate("POST", url, origin_of(self.url), encoded, headers)

@@ -15,6 +15,17 @@ class Form:
         self.boxes = {}
         self.buttons = []
 
+    def values(self, button, typed=None):
+        """What it sends by that button; typed: fields that are filled in or chosen before, None: a box unticked."""
+        values = dict(self.fields, **{name: value for label, name, value in self.buttons if name and label.startswith(button)})
+        for name, value in (typed or {}).items():
+            assert name in self.fields or name in self.boxes, "no field %r in that form" % name
+            if value is None:
+                values.pop(name, None)
+            else:
+                values[name] = value
+        return values
+
 
 class Page(html.parser.HTMLParser):
     """What a reader sees: title, text, links by text, forms."""
@@ -72,6 +83,12 @@ class Page(html.parser.HTMLParser):
         if not self._hidden:
             self.text += data
 
+    def form(self, button):
+        """The form with a button of that name (or whose name begins so)."""
+        found = [f for f in self.forms if any(label.startswith(button) for label, _, _ in f.buttons)]
+        assert found, "no button %r on %r; there are %s" % (button, self.title, [b[0] for f in self.forms for b in f.buttons])
+        return found[0]
+
 
 class Visitor:
     """One person's browser at one site. After each step: status, page, body, headers, path."""
@@ -126,26 +143,12 @@ class Visitor:
         return self.open(self.page.links[label])
 
     def form(self, button):
-        """The form on this page with a button of that name (or whose name begins so)."""
-        found = [f for f in self.page.forms if any(label.startswith(button) for label, _, _ in f.buttons)]
-        assert found, "no button %r on %s; there are %s" % (button, self.path,
-                                                            [b[0] for f in self.page.forms for b in f.buttons])
-        return found[0]
+        return self.page.form(button)
 
     def press(self, button, headers=None, **fields):
         """Presses a button; fields: what is typed or chosen before (None: a box is unticked)."""
         form = self.form(button)
-        values = dict(form.fields)
-        for label, name, value in form.buttons:
-            if name and label.startswith(button):
-                values[name] = value
-        for name, value in fields.items():
-            assert name in form.fields or name in form.boxes, "no field %r in that form" % name
-            if value is None:
-                values.pop(name, None)
-            else:
-                values[name] = value
-        encoded, action = urllib.parse.urlencode(values), form.action or self.path
+        encoded, action = urllib.parse.urlencode(form.values(button, fields)), form.action or self.path
         if form.method == "get":
             return self.open(action + "?" + encoded)
         return self._arrive(self.request("POST", action, encoded, headers), action)
