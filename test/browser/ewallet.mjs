@@ -77,7 +77,7 @@ export class EWallet {
     assert.equal(reader.page.url().split('#')[0], paper.url(target));
     const [heading, text] = PAGES[target.split('?')[0]];
     await reader.shows(heading, text);
-    assert.equal(paper.charged(target).length, times, `payments of ${paper.url(target)}`);
+    await paper.charged(times, target);
   }
 
   /** The newspaper's own page of the e-wallet. */

@@ -59,9 +59,16 @@ export class News {
     return lines(this.payment_log).slice(this.#paymentsBefore).map((line) => JSON.parse(line));
   }
 
-  /** Payments that cost units, of one page or of all. */
-  charged(target) {
-    return this.payments().filter((p) => p.charged && (target === undefined || p.uri === target));
+  /**
+   * The addresses of the payments that cost units, of one page or of all, sorted; an error unless they are so many.
+   * httpd writes its log after an answer has left, so it is waited for.
+   */
+  async charged(times, target) {
+    const found = () => this.payments().filter((p) => p.charged && (target === undefined || p.uri === target));
+    const what = `payments of ${target ?? this.name}`;
+    await until(`${times} ${what}`, () => found().length >= times);
+    assert.equal(found().length, times, what);
+    return found().map((p) => p.uri).sort();
   }
 
   /** Sends what it has sold to the broker, until so many units were credited. */

@@ -165,7 +165,7 @@ class Response:
         for c in self.challenges:
             if c["intent"] == intent:
                 return c
-        raise AssertionError("no %s challenge in %r" % (intent, self.all("WWW-Authenticate")))
+        raise AssertionError("no %s challenge in %r" % (intent, self))
 
     def __repr__(self):
         return "<%s %r %r>" % (self.status, self.headers, self.body[:400])

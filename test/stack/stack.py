@@ -176,6 +176,17 @@ def _sanitizer_env(env, directory, preload):
     return env
 
 
+def _live_processes():
+    """(process id, parent, process group) of all that have not ended."""
+    for stat in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            fields = open(stat).read().rsplit(")", 1)[1].split()
+        except (OSError, IndexError):
+            continue
+        if fields[0] != "Z":
+            yield int(stat.split("/")[2]), int(fields[1]), int(fields[2])
+
+
 class Process:
     """A server process with a directory, a log and a port."""
 
@@ -266,17 +277,19 @@ class Process:
         return status
 
     def kill(self):
-        """SIGKILL to the process and what it started."""
+        """SIGKILL to the process and what it started. Returns when all have ended, for until then they hold the port."""
         if self.child is None:
             return
+        group = self.child.pid
         try:
-            os.killpg(self.child.pid, signal.SIGKILL)
+            os.killpg(group, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
-        try:
-            self.child.wait(10)
-        except subprocess.TimeoutExpired:
-            pass
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if self.child.poll() is not None and all(g != group for _, _, g in _live_processes()):
+                break
+            time.sleep(0.01)
         if self in _started:
             _started.remove(self)
 
@@ -727,15 +740,7 @@ class Vendor(Process):
 
     def children(self):
         """Process ids of httpd's children."""
-        found = []
-        for stat in glob.glob("/proc/[0-9]*/stat"):
-            try:
-                fields = open(stat).read().rsplit(")", 1)[1].split()
-                if int(fields[1]) == self.child.pid and fields[0] != "Z":
-                    found.append(int(stat.split("/")[2]))
-            except (OSError, IndexError):
-                continue
-        return sorted(found)
+        return sorted(pid for pid, parent, _ in _live_processes() if parent == self.child.pid)
 
     def requests(self, path=None, status=None):
         """Lines of the access log, of one path and status if given. A line is
