@@ -1,6 +1,8 @@
 #include "core/json.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 // Strings are skipped sixteen bytes at a time where the machine can; a
 // credential is nearly all string.
@@ -21,7 +23,8 @@ public:
     using SizeType = rapidjson::SizeType;
 
     // escapes: whether the text contains a backslash at all.
-    Builder(Document& d, bool escapes, std::size_t most) : d_(d), escapes_(escapes), most_(most) {
+    Builder(Document& d, bool escapes, std::size_t most, std::size_t deepest)
+        : d_(d), escapes_(escapes), most_(most), deepest_(std::min(deepest, std::size(stack_))) {
         d_.values_.reserve(21);  // a credential fits; one more, and malloc would tidy its heap for it each time
     }
 
@@ -77,7 +80,7 @@ private:
         return true;
     }
     bool open(Kind kind) {
-        if (depth_ == limits::json_depth) return over("nested too deeply");
+        if (depth_ == deepest_) return over("nested too deeply");
         if (!add(kind)) return false;
         stack_[depth_++] = d_.values_.size() - 1;
         return true;
@@ -103,7 +106,8 @@ private:
     Document& d_;
     bool escapes_;
     std::size_t most_;
-    std::size_t stack_[limits::json_depth];
+    std::size_t deepest_;
+    std::size_t stack_[limits::json_depth_of_others];
     std::size_t depth_ = 0;
     std::string_view name_;
     const char* why_ = nullptr;
@@ -141,7 +145,7 @@ bool is_utf8(std::string_view text) {
 
 }  // namespace
 
-Result<Document> Document::parse(std::string_view text, std::size_t values) {
+Result<Document> Document::parse(std::string_view text, std::size_t values, std::size_t depth) {
     // The parser takes a NUL for the end of its input.
     if (text.find('\0') != std::string_view::npos) return {Code::malformed, "NUL byte in JSON"};
     if (!is_utf8(text)) return {Code::malformed, "JSON that is not UTF-8"};
@@ -153,7 +157,7 @@ Result<Document> Document::parse(std::string_view text, std::size_t values) {
     std::memset(d.text_.get() + text.size(), 0, behind);
     rapidjson::InsituStringStream in(d.text_.get());
     rapidjson::Reader reader;
-    Builder builder(d, text.find('\\') != std::string_view::npos, values);
+    Builder builder(d, text.find('\\') != std::string_view::npos, values, depth);
     const auto r = reader.Parse<rapidjson::kParseInsituFlag>(in, builder);
     if (r.IsError()) {
         if (builder.why()) return {builder.code(), builder.why()};

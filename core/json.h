@@ -25,7 +25,9 @@ class Document {
 public:
     // Parses a whole text. Errors: malformed (not JSON, duplicate member),
     // limit (deeper or wider than core/limits.h allows, or more values than this).
-    static Result<Document> parse(std::string_view text, std::size_t values = limits::json_values);
+    // depth: for what others define; at most limits::json_depth_of_others.
+    static Result<Document> parse(std::string_view text, std::size_t values = limits::json_values,
+                                  std::size_t depth = limits::json_depth);
 
     Document(Document&&) noexcept = default;
     Document& operator=(Document&&) noexcept = default;

@@ -17,6 +17,8 @@ inline constexpr std::uint64_t max_amount = (1ull << 53) - 1;
 // Nothing in the contract nests deeper than credential > challenge; 8 leaves
 // room for unknown members and keeps the recursive parser's stack flat.
 inline constexpr std::size_t json_depth = 8;
+// Documents whose form is not the contract's, as a card provider's events, which embed whole objects.
+inline constexpr std::size_t json_depth_of_others = 32;
 
 // Duplicates are found by comparing each name with those before it; this
 // keeps the widest object under a millisecond.

@@ -1,4 +1,4 @@
-#include "broker/http/rate_limiter.h"
+#include "world/rate_limiter.h"
 
 #include <arpa/inet.h>
 
@@ -6,7 +6,7 @@
 #include <array>
 #include <cmath>
 
-namespace netpay::broker {
+namespace netpay::world {
 
 long RateLimiter::take(std::string_view peer, std::size_t route, double per_second, double burst, double now_s) {
     std::string key = std::to_string(route) + ' ' + std::string(peer);
@@ -43,4 +43,4 @@ std::string rate_key(std::string_view peer) {
     return std::string(out.data()) + "/64";
 }
 
-}  // namespace netpay::broker
+}  // namespace netpay::world

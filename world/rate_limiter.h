@@ -7,7 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 
-namespace netpay::broker {
+namespace netpay::world {
 
 class RateLimiter {
 public:
@@ -16,8 +16,8 @@ public:
     explicit RateLimiter(std::size_t max_buckets = 32768) : max_buckets_(max_buckets) {}
 
     // Takes one token. 0 if there was one; else the whole seconds, at least
-    // 1, until there will be. now_s: a monotonic time in seconds. Used by one
-    // thread.
+    // 1, until there will be. now_s: seconds, which need not be monotonic: a
+    // step back gives nothing. Used by one thread at a time.
     long take(std::string_view peer, std::size_t route, double per_second, double burst, double now_s);
 
     std::size_t size() const { return buckets_.size(); }
@@ -36,4 +36,4 @@ private:
 // /64, which one subscriber has whole.
 std::string rate_key(std::string_view peer);
 
-}  // namespace netpay::broker
+}  // namespace netpay::world

@@ -25,8 +25,8 @@ Handler handler(Broker broker, Resource resource) {
     };
 }
 
-Outcome<json::Document> json_body(const Request& request) {
-    auto doc = json::Document::parse(request.body);
+Outcome<json::Document> json_body(const Request& request, std::size_t depth) {
+    auto doc = json::Document::parse(request.body, limits::json_values, depth);
     if (!doc) return Refusal{400, "malformed-json", "The body is not JSON", doc.error().detail + "; send one JSON object."};
     if (!doc->root().is_object())
         return Refusal{400, "malformed-json", "The body is not a JSON object", "Send one JSON object."};

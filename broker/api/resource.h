@@ -13,6 +13,7 @@
 #include "broker/store/outcome.h"
 #include "broker/store/store.h"
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/money.h"
 
 namespace netpay::broker::api {
@@ -33,7 +34,8 @@ using Resource = std::function<Outcome<Response>(Broker, Request&)>;
 Handler handler(Broker broker, Resource resource);
 
 // The body as a JSON object. Refuses with 400 malformed-json.
-Outcome<json::Document> json_body(const Request& request);
+// depth: of a body whose form is others'.
+Outcome<json::Document> json_body(const Request& request, std::size_t depth = limits::json_depth);
 // For calls that need no body: one that is sent has to be a JSON object.
 Outcome<Done> empty_or_json(const Request& request);
 Refusal missing(std::string_view member, std::string_view what);  // 400 malformed-request

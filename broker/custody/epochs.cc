@@ -125,6 +125,8 @@ std::int64_t downtime_s(Sql& sql, UnixTime from, UnixTime to) {
                   to, to, from, from, from, to);
 }
 
+bool is_held(Sql& sql, const std::optional<Epoch>& last, UnixTime now) { return last && !is_over(sql, *last, now); }
+
 bool is_over(Sql& sql, const Epoch& e, UnixTime now) {
     if (e.status == "ended") return true;
     if (now <= e.exp + lease_margin_s()) return false;

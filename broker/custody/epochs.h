@@ -55,6 +55,8 @@ bool belongs(const issue::Coin& coin, const Mark& known, const Mark& shown);
 // A lease is over 10 minutes of this broker's being there after its exp: what
 // it was down since then does not count.
 bool is_over(Sql& sql, const Epoch& epoch, UnixTime now);
+// The coin's last epoch is there and is not over.
+bool is_held(Sql& sql, const std::optional<Epoch>& last, UnixTime now);
 // Seconds within [from, to] in which the broker was down.
 std::int64_t downtime_s(Sql& sql, UnixTime from, UnixTime to);
 

@@ -51,15 +51,20 @@ Outcome<Refunded> refund(Context& context, Sql& sql, const Coin& c, const std::o
     return refunded;
 }
 
-bool is_held(Sql& sql, const std::optional<Epoch>& last, UnixTime now) { return last && !is_over(sql, *last, now); }
-
 // ---- what is to be done next for a coin on its way back ----
+
+// Once nobody holds it.
+enum class Then {
+    refund,
+    rest,  // its owner takes it elsewhere
+};
 
 // Its holder is to be asked.
 struct AskHolder {
     Ask ask;
     Int vendor = 0;
     Waiting otherwise;
+    Then then = Then::refund;
 };
 using Next = std::variant<Refunded, Waiting, AskHolder>;
 
@@ -100,17 +105,18 @@ void enclose_index(Sql& sql, const Coin& c, const Epoch& e, Ask& ask) {
     if (certificate) ask.releaser = std::get<0>(*certificate);
 }
 
-AskHolder question(Sql& sql, const Coin& c, const Epoch& e) {
+AskHolder question(Sql& sql, const Coin& c, const Epoch& e, Then then) {
     const auto holder = vendors::find(sql, e.vendor).value();
-    AskHolder q{{holder.origin, holder.handoff, c.coin, e.epoch, proof_above(sql, c, e), {}, {}, {}}, holder.id, {due_of(e)}};
+    AskHolder q{{holder.origin, holder.handoff, c.coin, e.epoch, proof_above(sql, c, e), {}, {}, {}}, holder.id, {due_of(e)}, then};
     enclose_index(sql, c, e, q.ask);
     return q;
 }
 
-Outcome<Next> next(Context& context, Sql& sql, const Coin& c, UnixTime now) {
+Outcome<Next> next(Context& context, Sql& sql, const Coin& c, Then then, UnixTime now) {
     if (c.state == "returned") return Next(worth(c, c.refunded));
     const auto last = last_epoch(sql, c.id);
-    if (is_held(sql, last, now)) return Next(question(sql, c, *last));
+    if (is_held(sql, last, now)) return Next(question(sql, c, *last, then));
+    if (then == Then::rest) return Next(worth(c, 0));
     auto refunded = refund(context, sql, c, last, now);
     if (!refunded) return refunded.refusal();
     return Next(*refunded);
@@ -193,7 +199,7 @@ Outcome<Next> take_in(Context& context, Store& store, const AskHolder& q, const 
     }
     return store.write([&](Sql& sql) -> Outcome<Next> {
         if (auto applied = apply(context, sql, *shown, now); !applied) return applied.refusal();
-        return next(context, sql, issue::find_coin(sql, q.ask.coin).value(), now);
+        return next(context, sql, issue::find_coin(sql, q.ask.coin).value(), q.then, now);
     });
 }
 
@@ -256,7 +262,9 @@ void remember(Sql& sql, const Coin& c, const Mark& shown) {
 Outcome<Next> begin(Context& context, Sql& sql, const std::string& name, const std::optional<Mark>& shown, UnixTime now) {
     const auto coin = issue::find_coin(sql, name).value();
     if (shown && coin.state != "returned") remember(sql, coin, *shown);
-    auto n = next(context, sql, coin, now);
+    // No site is granted more of a coin that is on its way back.
+    ewallet::end_grants_of_coin(sql, name, now);
+    auto n = next(context, sql, coin, Then::refund, now);
     if (!n || !std::holds_alternative<AskHolder>(*n)) return n;
     const Waiting waiting = std::get<AskHolder>(*n).otherwise;
     postpone(sql, coin, waiting.due);
@@ -276,6 +284,18 @@ Outcome<Returned> give_back(Context& context, Store& store, const accounts::Acco
     auto tried = pursue(context, store, std::move(*first), now);
     if (!tried) return tried.refusal();
     return tried->result;
+}
+
+Outcome<bool> call_in(Context& context, Store& store, const std::string& name, UnixTime now) {
+    auto first = store.write([&](Sql& sql) -> Outcome<Next> {
+        const auto coin = issue::find_coin(sql, name);
+        if (!coin) return not_yours();
+        return next(context, sql, *coin, Then::rest, now);
+    });
+    if (!first) return first.refusal();
+    const auto tried = pursue(context, store, std::move(*first), now);
+    if (!tried) return tried.refusal();
+    return std::holds_alternative<Refunded>(tried->result);
 }
 
 void retry_returns(Context& context, Store& store, UnixTime now) {

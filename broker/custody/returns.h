@@ -37,6 +37,11 @@ using Returned = std::variant<Refunded, Waiting>;
 Outcome<Returned> give_back(Context& context, Store& store, const accounts::Account& account, const std::string& coin,
                             const std::optional<Mark>& shown, UnixTime now);
 
+// Has a coin back from whoever holds it, so that no vendor has it and what is
+// spent of it is known: its owner takes it elsewhere. False: the holder does not
+// let it go now, and nothing has changed. Waits as give_back() does.
+Outcome<bool> call_in(Context& context, Store& store, const std::string& coin, UnixTime now);
+
 // Asks the holders of coins on their way back whose time has come: after a
 // minute, then each time twice as long, at most an hour. Stops early when
 // vendors do not answer, so that it takes 12 s at most.

@@ -54,10 +54,13 @@ Outcome<Asked> asked_of(api::Broker b, const Request& request) {
 }
 
 // As they are: a page that is dearer than them is paid by being confirmed, and nothing else becomes dearer by that.
+// A site's own are offered for it alone: they are no word about other sites.
 Limits proposed(const std::optional<Rules>& rules) {
-    if (!rules) return {*Amount::from(usual_per_page), *Amount::from(usual_per_day), 0, true, true};
+    const Limits usual{*Amount::from(usual_per_page), *Amount::from(usual_per_day), 0, true, true};
+    if (!rules) return usual;
     Limits l = rules->here;
-    l.everywhere = rules->everywhere;
+    if (l.nothing()) l = rules->all ? *rules->all : usual;
+    l.everywhere = rules->everywhere() && !rules->own;
     return l;
 }
 
@@ -72,7 +75,7 @@ Purse purse_of(api::Broker b, Sql& sql, Int account, const std::string& name, co
     const auto left = p.limits.per_day.minus(used.here).value_or(Amount());
     p.coin = chosen_coin(sql, account, w.currency, w.amount, w.vendor.id, left, From::anywhere, now);
     if (!p.coin) p.terms = terms_for(b.context.options, w.currency, w.amount, p.balance);
-    const auto all_left = (rules ? rules->per_day_all : p.limits.per_day).minus(used.all).value_or(Amount());
+    const auto all_left = std::max(rules ? rules->per_day_all : Amount(), p.limits.per_day).minus(used.all).value_or(Amount());
     const bool unused = p.coin && rules && can_grant(sql, account, w.vendor, *rules, w.currency, w.amount, now);
     p.day_over = std::min(left, all_left) < w.amount && !unused;
     return p;
@@ -99,9 +102,8 @@ bool clicked(const Request& r) {
 }
 
 bool needs_no_asking(Sql& sql, Int account, const Wanted& w, UnixTime now) {
-    const auto all = limits_of(sql, account, all_sites, w.currency, now);
     const auto rules = rules_at(sql, account, w.vendor.origin, w.currency, now);
-    return all && rules && all->everywhere && w.amount <= all->per_page && w.amount <= rules->here.per_page &&
+    return rules && rules->everywhere() && w.amount <= rules->all->per_page && w.amount <= rules->here.per_page &&
            can_grant(sql, account, w.vendor, *rules, w.currency, w.amount, now);
 }
 
@@ -152,6 +154,9 @@ Outcome<Done> have_coin(api::Broker b, const web::Session& session, const Purse&
 Outcome<Agreed> agree(api::Broker b, const web::Session& session, const Wanted& w, const Limits& limits) {
     const UnixTime now = b.context.clock.now();
     return b.store.write([&](Sql& sql) -> Outcome<Agreed> {
+        if (!chosen_coin(sql, session.account.id, w.currency, w.amount, w.vendor.id, limits.per_day, From::anywhere, now))
+            return Refusal{409, "no-coin", "There is no coin for this page any more",
+                           "What this form bought was spent or taken back since. Nothing was charged; confirm once more."};
         confirm_limits(sql, session.account.id, w.vendor.origin, w.currency, limits, now);
         auto cookie = web::renew_session(b.context, sql, session, now).cookie;
         return Agreed{make_code(b.context, sql, session.account.id, w, true, now), std::move(cookie)};
@@ -177,7 +182,7 @@ Response decide(api::Broker b, Request& request, const web::Session& session, co
     if (const auto coin = have_coin(b, session, *purse, web::field(fields, "once")); !coin)
         return ask_again(b, request, session, w, coin.refusal());
     auto agreed = agree(b, session, w, *limits);
-    if (!agreed) return web::fault_page(b, request, &session, title, agreed.refusal());
+    if (!agreed) return ask_again(b, request, session, w, agreed.refusal());
     return back_with_code(b, w, agreed->code, {std::move(agreed->cookie)});
 }
 

@@ -54,6 +54,10 @@ std::optional<Authorized> use_code(Sql& sql, const vendors::Vendor& vendor, std:
 
 void forget_codes_of(Sql& sql, Int account) { run(sql, "DELETE FROM ewallet_codes WHERE account = :a", account); }
 
+void forget_codes_for(Sql& sql, Int account, const std::string& site) {
+    run(sql, "DELETE FROM ewallet_codes WHERE account = :a AND vendor IN (SELECT id FROM vendors WHERE origin = :o)", account, site);
+}
+
 Int forget_codes(Sql& sql, UnixTime now) { return run(sql, "DELETE FROM ewallet_codes WHERE expires < :n", now); }
 
 }  // namespace netpay::broker::ewallet

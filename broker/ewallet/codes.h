@@ -52,6 +52,7 @@ std::optional<Authorized> use_code(Sql& sql, const vendors::Vendor& vendor, std:
                                    UnixTime now);
 
 void forget_codes_of(Sql& sql, Int account);
+void forget_codes_for(Sql& sql, Int account, const std::string& site);  // that site's
 Int forget_codes(Sql& sql, UnixTime now);  // that are over; how many
 
 }  // namespace netpay::broker::ewallet

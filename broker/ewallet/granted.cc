@@ -7,7 +7,7 @@
 namespace netpay::broker::ewallet {
 
 Grant grant(const Position& at, const Allowance& left, std::uint32_t need, bool confirmed) {
-    const auto granted = std::max(at.granted, at.spent), from = std::max(at.shown, at.spent);
+    const auto granted = std::max({at.granted, at.spent, at.shown}), from = std::max(at.shown, at.spent);
     const bool beyond = confirmed && std::min(left.here, left.all) < need;
     const auto here = beyond ? std::max(left.here, need) : left.here, all = beyond ? std::max(left.all, need) : left.all;
     // from ≤ granted: as far as that goes, all sites' limit is not touched.

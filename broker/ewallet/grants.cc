@@ -99,7 +99,10 @@ Outcome<Raised> raise(Context& context, Sql& sql, const Sale& s, const WalletCoi
     if (p.grant.shown < w.spent + p.need) return day_limit();
     const auto seed = web::seed_of(context, sql, s.account, w.coin.coin);
     if (!seed) return seed.refusal();
-    run(sql, "UPDATE web_coins SET granted = :g WHERE coin = :c", p.grant.granted, w.coin.coin);
+    run(sql,
+        "UPDATE web_coins SET granted = :g, raised = CASE WHEN raised_day = :d THEN raised ELSE 0 END + :r, raised_day = :e "
+        "WHERE coin = :c",
+        p.grant.granted, day_of(s.now), p.grant.raised, day_of(s.now), w.coin.coin);
     count(sql, s.account, s.vendor.id, w.coin.currency, w.coin.unit.times(p.grant.raised).value_or(Amount()),
           w.coin.unit.times(p.grant.moved).value_or(Amount()), s.now);
     Raised r;
@@ -166,6 +169,20 @@ std::optional<Row> find_grant(Sql& sql, const vendors::Vendor& vendor, std::stri
                begun, Amount::from(static_cast<std::uint64_t>(confirmed)).value_or(Amount()), until, at};
 }
 
+// A grant that stands: the coin is the reader's and not on its way back, she allows the site something, and it is in good standing.
+struct Lasting {
+    Row row;
+    WalletCoin coin;
+    Rules rules;
+};
+std::optional<Lasting> lasting_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now) {
+    auto row = find_grant(sql, vendor, grant, now);
+    auto coin = row ? wallet_coin(sql, row->account, row->coin) : std::nullopt;
+    auto rules = coin ? rules_at(sql, row->account, vendor.origin, coin->coin.currency, now) : std::nullopt;
+    if (!rules || coin->coin.state != "live" || vendor.status != "approved") return std::nullopt;
+    return Lasting{std::move(*row), std::move(*coin), std::move(*rules)};
+}
+
 // When the vendor was shown the coin, an earlier holder had spent more of it
 // than was known then: that was never this vendor's.
 void learn_start(Sql& sql, const vendors::Vendor& vendor, Row& h, const WalletCoin& w) {
@@ -215,25 +232,26 @@ std::optional<Lacking> lacking(const Context& context, Sql& sql, const Row& h, c
 
 Outcome<Shown> refresh(Context& context, Sql& sql, const vendors::Vendor& vendor, std::string_view grant, Amount price,
                        std::uint32_t spent, UnixTime now, std::optional<Lacking>& to_buy) {
-    auto held = find_grant(sql, vendor, grant, now);
-    auto coin = held ? wallet_coin(sql, held->account, held->coin) : std::nullopt;
-    const auto rules = coin ? rules_at(sql, held->account, vendor.origin, coin->coin.currency, now) : std::nullopt;
-    if (!rules || vendor.status != "approved") return grant_ended();
+    auto lasting = lasting_grant(sql, vendor, grant, now);
+    if (!lasting) return grant_ended();
+    auto* held = &lasting->row;
+    const Rules& rules = lasting->rules;
+    std::optional<WalletCoin> coin = std::move(lasting->coin);
     learn_start(sql, vendor, *held, *coin);
     learn_spent(sql, *held, *coin, spent);
     const bool confirmed = of_confirmed_page(*held, *coin, vendor, price, now);
     const auto need = units_for(price, coin->coin.unit);
-    const bool other = !need || coin->left() < *need || coin->coin.state != "live";
+    const bool other = !need || coin->left() < *need;
     if (other) {
         const auto currency = coin->coin.currency;
-        coin = chosen_coin(sql, held->account, currency, price, vendor.id, rules->here.per_day,
+        coin = chosen_coin(sql, held->account, currency, price, vendor.id, rules.here.per_day,
                            confirmed ? From::anywhere : From::not_elsewhere, now);
         if (!coin && confirmed) to_buy = lacking(context, sql, *held, currency, price);
         if (!coin) return insufficient();
     }
     // Beyond the day only where it is sure that the page was not paid.
     const bool beyond = confirmed && (other || held->base + need.value_or(0) > coin->spent);
-    auto raised = raise(context, sql, {held->account, vendor, *rules, price, beyond, now}, *coin);
+    auto raised = raise(context, sql, {held->account, vendor, rules, price, beyond, now}, *coin);
     if (!raised) return raised.refusal();
     const Told& t = raised->shown.told;
     if (other)
@@ -282,11 +300,9 @@ Outcome<Told> refresh_grant(Context& context, Store& store, const vendors::Vendo
 }
 
 Outcome<Held> look_at_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now) {
-    const auto row = find_grant(sql, vendor, grant, now);
-    const auto coin = row ? wallet_coin(sql, row->account, row->coin) : std::nullopt;
-    const auto rules = coin ? rules_at(sql, row->account, vendor.origin, coin->coin.currency, now) : std::nullopt;
-    if (!rules || vendor.status != "approved") return grant_ended();
-    return Held{std::min(row->until, rules->here.until), coin->coin.currency, rules->here};
+    const auto held = lasting_grant(sql, vendor, grant, now);
+    if (!held) return grant_ended();
+    return Held{std::min(held->row.until, held->rules.here.until), held->coin.coin.currency, held->rules.here};
 }
 
 void leave_grant(Sql& sql, const vendors::Vendor& vendor, std::string_view grant, UnixTime now) {
@@ -306,6 +322,7 @@ bool can_grant(Sql& sql, Int account, const vendors::Vendor& vendor, const Rules
 void end_grants_of_coin(Sql& sql, const std::string& coin, UnixTime now) { end_others(sql, coin, now); }
 
 void end_grants_at(Sql& sql, Int account, const std::string& site, UnixTime now) {
+    forget_codes_for(sql, account, site);
     run(sql,
         "UPDATE ewallet_grants SET ended = :n WHERE account = :a AND ended = 0 AND vendor IN (SELECT id FROM vendors WHERE origin = :o)",
         now, account, site);
@@ -321,18 +338,29 @@ void end_grant_of_code(Sql& sql, const std::string& code_hash, UnixTime now) {
 }
 
 void uncount_unspent(Sql& sql, const std::string& coin, std::uint32_t spent, UnixTime now) {
-    const auto row = one<Int, Int, Int, std::string>(
-        sql, "SELECT w.account, w.granted, c.unit, c.cur FROM web_coins w JOIN coins c ON c.coin = w.coin WHERE w.coin = :c", coin);
+    const auto row = one<Int, Int, Int, Int, std::string>(
+        sql,
+        "SELECT w.account, w.granted, CASE WHEN w.raised_day = :d THEN w.raised ELSE 0 END, c.unit, c.cur "
+        "FROM web_coins w JOIN coins c ON c.coin = w.coin WHERE w.coin = :c",
+        day_of(now), coin);
     if (!row) return;
-    const auto& [account, granted, unit, cur] = *row;
+    const auto& [account, granted, raised_today, unit, cur] = *row;
     const auto currency = Currency::parse(cur);
     if (!currency || granted <= Int{spent}) return;
     std::vector<Int> list;  // the latest first
-    for (const auto& [vendor] : all<Int>(
-             sql, "SELECT vendor FROM ewallet_grants WHERE coin = :c GROUP BY vendor ORDER BY MAX(at) DESC, MAX(id) DESC", coin))
-        list.push_back(vendor);
-    const auto unspent = Amount::from(static_cast<std::uint64_t>((granted - spent) * unit));
-    uncount(sql, account, list, *currency, unspent.value_or(Amount()), now);
+    Int moved_today = 0;    // to the latest
+    for (const auto& [vendor, at, base, shown] : all<Int, Int, Int, Int>(
+             sql, "SELECT vendor, at, base, shown FROM ewallet_grants WHERE coin = :c ORDER BY at DESC, id DESC", coin)) {
+        if (list.empty() && day_of(at) == day_of(now)) moved_today = shown - base;
+        if (std::find(list.begin(), list.end(), vendor) == list.end()) list.push_back(vendor);
+    }
+    // What was raised lies above what was moved, and what was raised today above the rest.
+    const Int unspent = granted - Int{spent}, raised = std::min(unspent, raised_today);
+    const Int moved = std::min(unspent - raised, std::max<Int>(moved_today - raised, 0));
+    const auto worth = [one_unit = unit](Int units) {
+        return Amount::from(static_cast<std::uint64_t>(units * one_unit)).value_or(Amount());
+    };
+    uncount(sql, account, list, *currency, worth(raised), worth(moved), now);
 }
 
 std::vector<std::pair<std::string, Currency>> sites_with_grants(Sql& sql, Int account) {

@@ -4,21 +4,29 @@
 
 #include "broker/ewallet/codes.h"
 #include "core/html.h"
+#include "core/limits.h"
 
 namespace netpay::broker::ewallet {
 namespace {
 
 constexpr std::int64_t day_s = 86400;
 
-Int day_of(UnixTime t) { return t / day_s; }
+// The end of the year 9999: a word that holds until she says another.
+constexpr UnixTime no_end = 253402300799;
 
-Amount amount(Int micro) { return Amount::from(static_cast<std::uint64_t>(std::max<Int>(micro, 0))).value_or(Amount()); }
+// A sum beyond what an amount can be is the largest there is: nothing is left of any limit.
+Amount amount(Int micro) {
+    const auto sum = static_cast<std::uint64_t>(std::max<Int>(micro, 0));
+    return Amount::from(std::min<std::uint64_t>(sum, limits::max_amount)).value();
+}
 
 Limits limits_from(Int per_page, Int per_day, Int until, Int automatic, Int everywhere) {
     return {amount(per_page), amount(per_day), until, automatic != 0, everywhere != 0};
 }
 
 }  // namespace
+
+Int day_of(UnixTime t) { return t / day_s; }
 
 std::optional<Limits> limits_of(Sql& sql, Int account, std::string_view site, const Currency& currency, UnixTime now) {
     const auto row = one<Int, Int, Int, Int, Int>(
@@ -36,6 +44,17 @@ void set_limits(Sql& sql, Int account, std::string_view site, const Currency& cu
         "VALUES (:a, :s, :c, :p, :d, :u, :m, :e) ON CONFLICT (account, site, cur) DO UPDATE SET per_page = excluded.per_page, "
         "per_day = excluded.per_day, until = excluded.until, automatic = excluded.automatic, everywhere = excluded.everywhere",
         account, site, currency.str(), l.per_page.micro(), l.per_day.micro(), l.until, l.automatic ? 1 : 0, l.everywhere ? 1 : 0);
+}
+
+void save_limits(Sql& sql, Int account, std::string_view site, const Currency& currency, const Limits& l) {
+    set_limits(sql, account, site, currency, l);
+    if (site != all_sites) return;
+    run(sql, "UPDATE ewallet_limits SET per_day = :d WHERE account = :a AND cur = :c AND per_day > :m", l.per_day.micro(), account,
+        currency.str(), l.per_day.micro());
+}
+
+void revoke_site(Sql& sql, Int account, std::string_view site, const Currency& currency) {
+    set_limits(sql, account, site, currency, {Amount(), Amount(), no_end, false, false});
 }
 
 void remove_limits(Sql& sql, Int account, std::string_view site, const Currency& currency) {
@@ -61,8 +80,9 @@ std::string site_link(std::string_view site) {
 std::optional<Rules> rules_at(Sql& sql, Int account, const std::string& site, const Currency& currency, UnixTime now) {
     const auto here = limits_of(sql, account, site, currency, now), all = limits_of(sql, account, all_sites, currency, now);
     if (!here && !all) return std::nullopt;
-    const Limits& at = here ? *here : *all;
-    return Rules{at, all ? all->per_day : at.per_day, all && all->everywhere};
+    const Int most = number(sql, "SELECT MAX(per_day) FROM ewallet_limits WHERE account = :a AND cur = :c AND until > :n", account,
+                            currency.str(), now);
+    return Rules{here ? *here : *all, all, here.has_value(), amount(most)};
 }
 
 void confirm_limits(Sql& sql, Int account, const std::string& site, const Currency& currency, const Limits& l, UnixTime now) {
@@ -71,11 +91,10 @@ void confirm_limits(Sql& sql, Int account, const std::string& site, const Curren
         return remove_limits(sql, account, site, currency);
     }
     set_limits(sql, account, site, currency, l);
-    auto all = limits_of(sql, account, all_sites, currency, now).value_or(l);
-    all.per_day = std::max(all.per_day, l.per_day);
-    all.until = std::max(all.until, l.until);
-    all.everywhere = false;
-    set_limits(sql, account, all_sites, currency, all);
+    auto all = limits_of(sql, account, all_sites, currency, now);
+    if (!all) return;
+    all->everywhere = false;
+    set_limits(sql, account, all_sites, currency, *all);
 }
 
 Today today(Sql& sql, Int account, Int vendor, const Currency& currency, UnixTime now) {
@@ -102,21 +121,21 @@ void uncount_moved(Sql& sql, Int account, Int vendor, const Currency& currency, 
         moved.micro(), moved.micro(), account, vendor, currency.str(), day_of(at));
 }
 
-void uncount(Sql& sql, Int account, const std::vector<Int>& vendors, const Currency& currency, Amount unspent, UnixTime now) {
-    auto left = static_cast<Int>(unspent.micro());
-    bool latest = true;
+void uncount(Sql& sql, Int account, const std::vector<Int>& vendors, const Currency& currency, Amount raised_less, Amount moved_less,
+             UnixTime now) {
+    auto left = static_cast<Int>(raised_less.micro()), left_moved = static_cast<Int>(moved_less.micro());
     for (const Int vendor : vendors) {
         const auto row = one<Int, Int>(
             sql, "SELECT raised, moved FROM ewallet_raised WHERE account = :a AND vendor = :v AND cur = :c AND day = :d", account,
             vendor, currency.str(), day_of(now));
         const auto [raised, moved] = row.value_or(std::tuple<Int, Int>(0, 0));
-        const Int off = std::min(raised, left), off_moved = latest ? std::min(moved, left - off) : 0;
+        const Int off = std::min(raised, left), off_moved = std::min(moved, left_moved);
         run(sql,
             "UPDATE ewallet_raised SET raised = raised - :r, moved = moved - :m "
             "WHERE account = :a AND vendor = :v AND cur = :c AND day = :d",
             off, off_moved, account, vendor, currency.str(), day_of(now));
         left -= off;
-        latest = false;
+        left_moved = 0;
     }
 }
 

@@ -2,8 +2,9 @@
 // until when; at one site, or at all of them (row '*'); and what sites were
 // granted today.
 //
-// A site's own row counts in the place of the row of all sites, except that
-// what all sites together are granted in a day stays within the latter.
+// A site's own row counts in the place of the row of all sites. What all sites
+// together are granted in a day stays within the largest limit of a day that
+// stands in any row. A site that she revoked has a row that allows nothing.
 #pragma once
 
 #include <optional>
@@ -29,11 +30,19 @@ struct Limits {
     UnixTime until = 0;
     bool automatic = true;   // pages within per_page need no click
     bool everywhere = true;  // of all_sites: a site that was never confirmed may have the e-wallet by one click there
+    // A page of such a site is to be confirmed, and nothing is granted beyond it.
+    bool nothing() const { return per_page.micro() == 0 && per_day.micro() == 0; }
 };
 // nullopt: there is none, or its time is over.
 std::optional<Limits> limits_of(Sql& sql, Int account, std::string_view site, const Currency& currency, UnixTime now);
 void set_limits(Sql& sql, Int account, std::string_view site, const Currency& currency, const Limits& limits);
+// As she set them on her own page. For all sites it lowers the day of every
+// site's own to it: all of them together have no more.
+void save_limits(Sql& sql, Int account, std::string_view site, const Currency& currency, const Limits& limits);
 void remove_limits(Sql& sql, Int account, std::string_view site, const Currency& currency);
+// The site gets nothing from now on, whatever all sites may have, until she
+// confirms it again or sets limits for it.
+void revoke_site(Sql& sql, Int account, std::string_view site, const Currency& currency);
 
 struct SiteLimits {
     std::string site;
@@ -48,16 +57,18 @@ std::string site_link(std::string_view site);
 
 // What holds at a site.
 struct Rules {
-    Limits here;             // the site's own, else those of all sites
-    Amount per_day_all;      // of all sites together
-    bool everywhere = false; // of all sites
+    Limits here;               // the site's own, else those of all sites
+    std::optional<Limits> all; // of all sites
+    bool own = false;          // `here` is the site's own
+    Amount per_day_all;        // what all sites together are granted in a day
+    bool everywhere() const { return all && all->everywhere; }
 };
 // nullopt: neither has any.
 std::optional<Rules> rules_at(Sql& sql, Int account, const std::string& site, const Currency& currency, UnixTime now);
 
 // As the reader confirmed it at a site. everywhere: for all sites, this one
-// too. Else for the site; the day of all sites is at least its day, and other
-// sites are to be confirmed.
+// too. Else for the site alone: what other sites may do stays as it is, and new
+// ones are to be confirmed.
 void confirm_limits(Sql& sql, Int account, const std::string& site, const Currency& currency, const Limits& limits, UnixTime now);
 
 // A day's grants, in micro-units. raised: by which coins' G rose; moved: that
@@ -67,14 +78,15 @@ struct Today {
     Amount here;  // raised and moved for this vendor
 };
 Today today(Sql& sql, Int account, Int vendor, const Currency& currency, UnixTime now);
+Int day_of(UnixTime t);  // of UTC, since 1970
 void count(Sql& sql, Int account, Int vendor, const Currency& currency, Amount raised, Amount moved, UnixTime now);
 // So much of what was moved on the day of `at` was never there: an earlier holder had spent it.
 void uncount_moved(Sql& sql, Int account, Int vendor, const Currency& currency, Amount moved, UnixTime at);
 
-// So much of what was granted to these vendors, the latest first, will not be
-// spent: it is taken off what was raised today, as far as that goes, and for the
-// latest off what was moved to it.
-void uncount(Sql& sql, Int account, const std::vector<Int>& vendors, const Currency& currency, Amount unspent, UnixTime now);
+// So much of what was raised today for these vendors, the latest first, and of
+// what was moved today to the latest, will not be spent: it leaves the sums.
+void uncount(Sql& sql, Int account, const std::vector<Int>& vendors, const Currency& currency, Amount raised, Amount moved,
+             UnixTime now);
 
 // Deletes the counts of days gone by and limits that have ended; how many.
 Int forget_limits(Sql& sql, UnixTime now);

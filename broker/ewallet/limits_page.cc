@@ -16,17 +16,20 @@ constexpr std::int64_t day_s = 86400;
 
 Int days_left(UnixTime until, UnixTime now) { return (until - now + day_s - 1) / day_s; }
 
-// kept: there are such limits; else they are offered.
-std::string limits_form(const web::Session& session, const SiteLimits& s, Int number, UnixTime now, bool kept) {
+// kept: there are such limits; else they are offered. revocable: there is something that the site may have.
+std::string limits_form(const web::Session& session, const SiteLimits& s, Int number, UnixTime now, bool kept, bool revocable) {
     const bool all = s.site == all_sites;
     std::string out = "<section><h2>" + (all ? "All sites together" : site_link(s.site)) + "</h2>\n";
-    if (!all && !kept) out += "<p>As all sites. You can set less, or more for a page, for this one.</p>\n";
+    const bool revoked = kept && s.limits.nothing();
+    if (revoked) out += "<p>It may have nothing: it asks you again, or you allow it something here.</p>\n";
+    else if (!all && !kept) out += "<p>As all sites. You can set other limits for this one.</p>\n";
     out += "<form method=\"post\" action=\"/limits\">" +
                       web::csrf_field(session) + web::hidden("site", s.site) + web::hidden("currency", s.currency.str());
-    out += limit_fields(s.limits, s.limits.until > now ? days_left(s.limits.until, now) : usual_days, s.currency, all, std::to_string(number)) +
+    const Int days = s.limits.until > now ? std::min(days_left(s.limits.until, now), most_days) : usual_days;
+    out += limit_fields(s.limits, days, s.currency, all, std::to_string(number)) +
            "<div class=\"actions\"><button type=\"submit\" name=\"do\" value=\"save\">" +
            (all || kept ? "Save" : "Limit this site") + "</button>";
-    if (kept) out += "<button class=\"quiet\" type=\"submit\" name=\"do\" value=\"revoke\" formnovalidate>Revoke</button>";
+    if (revocable) out += "<button class=\"quiet\" type=\"submit\" name=\"do\" value=\"revoke\" formnovalidate>Revoke</button>";
     return out + "</div></form></section>\n";
 }
 
@@ -56,11 +59,11 @@ std::string forms(api::Broker b, const web::Session& session, const Listed& l, U
     for (const auto& currency : b.context.options.currencies) {
         if (!find(l.kept, all_sites, currency)) {
             const Limits usual{*Amount::from(usual_per_page), *Amount::from(usual_per_day), 0, true, false};
-            out += limits_form(session, {std::string(all_sites), currency, usual}, ++number, now, false);
+            out += limits_form(session, {std::string(all_sites), currency, usual}, ++number, now, false, false);
         }
     }
-    for (const auto& s : l.kept) out += limits_form(session, s, ++number, now, true);
-    for (const auto& s : l.offered) out += limits_form(session, s, ++number, now, false);
+    for (const auto& s : l.kept) out += limits_form(session, s, ++number, now, true, !s.limits.nothing());
+    for (const auto& s : l.offered) out += limits_form(session, s, ++number, now, false, true);
     return out;
 }
 
@@ -72,7 +75,8 @@ Response limits_page(api::Broker b, const Request& request, const web::Session& 
     return web::page(b, &session, title,
                      "<h1>Limits</h1>\n" + std::string(message) +
                          "<p>What sites may spend from your e-wallet. A site that has it learns of a change within five minutes; "
-                         "it never spends more than it was granted for the day. <a href=\"/coins\">Give a coin back</a> to end that "
+                         "it never spends more than it was granted for the day. All sites together are granted no more in a day "
+                         "than the largest limit here. <a href=\"/coins\">Give a coin back</a> to end that "
                          "at once.</p>\n" +
                          forms(b, session, *list, now),
                      status);
@@ -89,9 +93,12 @@ bool may_be_limited(Sql& sql, Int account, const std::string& site, const Curren
 }
 
 void revoke(Sql& sql, Int account, const std::string& site, const Currency& currency, UnixTime now) {
-    remove_limits(sql, account, site, currency);
-    if (site == all_sites) end_grants(sql, account, now);
-    else end_grants_at(sql, account, site, now);
+    if (site == all_sites) {
+        remove_limits(sql, account, site, currency);
+        return end_grants(sql, account, now);
+    }
+    revoke_site(sql, account, site, currency);
+    end_grants_at(sql, account, site, now);
 }
 
 Response change(api::Broker b, Request& request, const web::Session& session, const form::Fields& fields) {
@@ -110,7 +117,7 @@ Response change(api::Broker b, Request& request, const web::Session& session, co
         const bool known = site == all_sites || may_be_limited(sql, session.account.id, site, *currency, now);
         if (!known) return Refusal{422, "limits", "These limits were not taken", "There are none for that site any more."};
         if (what == "revoke") revoke(sql, session.account.id, site, *currency, now);
-        else set_limits(sql, session.account.id, site, *currency, *limits);
+        else save_limits(sql, session.account.id, site, *currency, *limits);
         return Done{};
     });
     if (!done) return refused(done.refusal());

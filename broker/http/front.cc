@@ -233,7 +233,7 @@ Plan Front::refuse(std::string method, std::string peer, Response response) {
 
 std::optional<Response> Front::judge(const Head& head, const Route& route, const std::string& peer, double now_s) {
     if (route.limits.burst > 0) {
-        const long wait = limiter_.take(rate_key(peer), route.id, route.limits.per_second,
+        const long wait = limiter_.take(world::rate_key(peer), route.id, route.limits.per_second,
                                         std::max(1.0, route.limits.burst), now_s);
         if (wait > 0) {
             context_.metrics.refused("rate");
@@ -253,8 +253,10 @@ Plan Front::plan(Head head, double now_s) {
     if (head.method == "OPTIONS" && head.target == "*")
         return refuse(head.method, peer, options_answer("GET, HEAD, OPTIONS, POST"));
     auto target = parse_target(head.target);
-    if (!target)
-        return refuse(head.method, peer, bad_request("the request target is not a well-formed path and query"));
+    if (!target) {
+        auto bad = bad_request("the request target is not a well-formed path and query");
+        return refuse(head.method, peer, for_people(head) ? as_page(std::move(bad)) : std::move(bad));
+    }
     auto match = router_.match(head.method, *target);
     Plan p = refuse(head.method, peer, {});
     p.trace.pattern = match.pattern;

@@ -10,8 +10,8 @@
 
 #include "broker/context.h"
 #include "broker/http/message.h"
-#include "broker/http/rate_limiter.h"
 #include "broker/http/router.h"
+#include "world/rate_limiter.h"
 
 namespace netpay::broker {
 
@@ -76,7 +76,7 @@ private:
 
     Context& context_;
     const Router& router_;
-    RateLimiter limiter_;
+    world::RateLimiter limiter_;
     std::string id_prefix_;
     std::uint64_t id_count_ = 0;
 };

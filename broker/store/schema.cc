@@ -405,8 +405,11 @@ const Step version_3 = {
 
 // Version 4: e-wallets at sites.
 const Step version_4 = {
-    // The index to which sites were granted a coin at most; paywords above it never left.
+    // The index to which sites were granted a coin at most; paywords above it never left. raised: units of
+    // that on the day (since 1970) when it rose last.
     "ALTER TABLE web_coins ADD COLUMN granted BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE web_coins ADD COLUMN raised BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE web_coins ADD COLUMN raised_day BIGINT NOT NULL DEFAULT 0",
 
     // What a reader allows. site: an origin, or '*' for all of them. everywhere:
     // of '*': a site needs no confirmation to get the e-wallet.

@@ -141,7 +141,8 @@ Outcome<Step> Card::begin(api::Broker b, const accounts::Account& account, const
     if (answer)
         context.log.error("card_provider_failed",
                           json::Object().set("status", static_cast<std::uint64_t>(answer->status)).set("reason", printable(why(*answer))));
-    (void)b.store.write([&](Sql& sql) { return fail(sql, card_provider, *reference); });
+    // Nobody was told where to pay it. It must not count against her when the provider is back.
+    (void)b.store.write([&](Sql& sql) { return forget_checkout(sql, card_provider, *reference); });
     if (!answer) return Refusal{503, "busy", "Many card payments are being begun", "Nothing was charged; try again in a minute."};
     return unavailable();
 }

@@ -82,6 +82,11 @@ Outcome<Booking> pay(Sql& sql, std::string_view provider, const Payment& p, Unix
     return Booking::booked;
 }
 
+Outcome<Done> forget_checkout(Sql& sql, std::string_view provider, std::string_view reference) {
+    run(sql, "DELETE FROM checkouts WHERE provider = :p AND reference = :r AND state = 'open'", provider, reference);
+    return Done{};
+}
+
 Outcome<Booking> fail(Sql& sql, std::string_view provider, std::string_view reference) {
     const auto c = find(sql, provider, "reference", reference);
     if (!c) return Booking::foreign;

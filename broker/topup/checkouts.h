@@ -44,6 +44,8 @@ struct Payment {
 };
 // The customer has paid. Refuses with 422 checkout-amount if that is not what the checkout is over.
 Outcome<Booking> pay(Sql& sql, std::string_view provider, const Payment& payment, UnixTime now);
+// The provider did not take it on: nobody can pay it.
+Outcome<Done> forget_checkout(Sql& sql, std::string_view provider, std::string_view reference);
 // The payment will not come.
 Outcome<Booking> fail(Sql& sql, std::string_view provider, std::string_view reference);
 // `payment.amount` has been given back in all, of which what is new is booked:

@@ -123,7 +123,7 @@ Outcome<Response> receive(api::Broker b, Request& request) {
         return Refusal{400, "event-signature", "The signature does not hold",
                        "Stripe-Signature has to sign the body under this endpoint's secret, at most 300 seconds ago."};
     }
-    const auto body = api::json_body(request);
+    const auto body = api::json_body(request, limits::json_depth_of_others);
     if (!body) return body.refusal();
     const auto id = body->root().string("id"), type = body->root().string("type");
     const auto* data = body->root().object("data");

@@ -189,18 +189,8 @@ Response buy(api::Broker b, Request& request, const Session& session, const form
 
 // ---- returning ----
 
-// No site is granted more of a coin that is on its way back.
-Outcome<Done> end_wallets_of(api::Broker b, const Session& session, const std::string& name) {
-    return b.store.write([&](Sql& sql) -> Outcome<Done> {
-        const auto coin = issue::find_coin(sql, name);
-        if (coin && coin->account == session.account.id) ewallet::end_grants_of_coin(sql, name, b.context.clock.now());
-        return Done{};
-    });
-}
-
 Response give_back(api::Broker b, Request& request, const Session& session, const form::Fields& fields) {
     const auto name = field(fields, "coin");
-    if (const auto ended = end_wallets_of(b, session, name); !ended) return refused(b, request, session, ended.refusal());
     const auto returned = custody::give_back(b.context, b.store, session.account, name, std::nullopt, b.context.clock.now());
     if (!returned) return refused(b, request, session, returned.refusal());
     if (const auto* refunded = std::get_if<custody::Refunded>(&*returned))

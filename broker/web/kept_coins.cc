@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "broker/custody/returns.h"
 #include "broker/ewallet/grants.h"
 #include "broker/store/query.h"
 #include "broker/web/keys.h"
@@ -41,9 +42,7 @@ struct Exported {
     issue::Coin coin;
     Payword seed;
     std::uint32_t spent = 0;
-    std::string holder;
-    std::uint32_t held = 0;
-    bool used = false;  // a wallet that had it, or a vendor, may know more than this broker
+    bool used = false;  // a wallet that had it, or a vendor whose lease ran out, may know more than this broker
 };
 
 std::string checkpoints_of(const issue::Coin& coin, const Payword& seed) {
@@ -65,8 +64,8 @@ std::string coin_line(const std::string& issuer, const Exported& e, UnixTime now
                                                     .set("idempotency", "")
                                                     .set("created", static_cast<std::uint64_t>(now))
                                                     .set("spent", std::uint64_t{e.spent})
-                                                    .set("holder", e.holder)
-                                                    .set("held", std::uint64_t{e.held})
+                                                    .set("holder", "")
+                                                    .set("held", std::uint64_t{0})
                                                     .set("restored", e.used)
                                                     .set("standings", std::vector<json::Object>())
                                                     .set("open", std::vector<json::Object>())));
@@ -88,25 +87,25 @@ Refusal not_here(const std::string& coin) {
     return {409, "not-here", "A coin is not kept here", "Coin " + coin + " is not kept here for this account any more. Nothing was exported."};
 }
 
+Refusal still_held(const std::string& coin) {
+    return {409, "coin-held", "A site has a coin and does not let it go now",
+            "Coin " + coin + " is at a site that does not answer, or is selling a page by it. Nothing was exported; try again in a minute, "
+                             "or give the coin back."};
+}
+
 Outcome<Exported> take_out(Context& context, Sql& sql, Int account, const std::string& name, UnixTime now) {
     const auto row = one<std::string, Int>(
         sql, "SELECT sealed, spent FROM web_coins WHERE coin = :c AND account = :a AND sealed <> ''", name, account);
     auto coin = issue::find_coin(sql, name);
-    if (!row || !coin || coin->state == "returned") return not_here(name);
+    if (!row || !coin || coin->state != "live") return not_here(name);
     const auto seed = unseal(context, name, std::get<0>(*row));
     if (!seed) return cipher_failed(name);
-    Exported e{std::move(*coin), *seed, static_cast<std::uint32_t>(std::get<1>(*row)), {}, 0, std::get<1>(*row) > 0};
-    const auto epoch = one<Int, Int, std::string>(sql,
-                                                  "SELECT e.start, e.known, v.origin FROM epochs e JOIN vendors v ON v.id = e.vendor "
-                                                  "WHERE e.coin = :c ORDER BY e.epoch DESC LIMIT 1",
-                                                  e.coin.id);
-    if (epoch) {
-        const auto& [start, known, origin] = *epoch;
-        e.used = true;
-        e.spent = std::max(e.spent, static_cast<std::uint32_t>(known));
-        // A holder gives the coin to who shows a payword above where it began.
-        e.held = static_cast<std::uint32_t>(start) + 1;
-        e.holder = origin;
+    Exported e{std::move(*coin), *seed, static_cast<std::uint32_t>(std::get<1>(*row)), std::get<1>(*row) > 0};
+    const auto last = custody::last_epoch(sql, e.coin.id);
+    if (custody::is_held(sql, last, now)) return still_held(name);
+    if (last) {
+        e.spent = std::max(e.spent, last->known);
+        e.used = last->released < 0;
     }
     ewallet::end_grants_of_coin(sql, name, now);
     run(sql, "UPDATE web_coins SET sealed = '', exported = :t WHERE coin = :c", now, name);
@@ -211,9 +210,13 @@ Outcome<bool> take_in(Context& context, Sql& sql, Int account, const Offered& o,
     if (number(sql, "SELECT COUNT(*) FROM web_coins WHERE coin = :c AND sealed <> ''", o.coin) > 0) return false;
     const auto sealed = seal(context, o.coin, o.seed);
     if (sealed.empty()) return cipher_failed(o.coin);
-    run(sql, "DELETE FROM web_coins WHERE coin = :c", o.coin);
-    run(sql, "INSERT INTO web_coins (coin, account, sealed, spent, created) VALUES (:c, :a, :s, :p, :t)", o.coin, account,
-        sealed, o.spent, now);
+    // How far sites were granted it, and what is known to be spent, is the coin's own and stays.
+    run(sql,
+        "INSERT INTO web_coins (coin, account, sealed, spent, created) VALUES (:c, :a, :s, :p, :t) ON CONFLICT (coin) DO UPDATE SET "
+        "raised = CASE WHEN web_coins.account = excluded.account THEN web_coins.raised ELSE 0 END, "
+        "account = excluded.account, sealed = excluded.sealed, exported = 0, created = excluded.created, "
+        "spent = CASE WHEN web_coins.spent > excluded.spent THEN web_coins.spent ELSE excluded.spent END",
+        o.coin, account, sealed, o.spent, now);
     return true;
 }
 
@@ -285,6 +288,14 @@ Outcome<Secret> export_coins(Context& context, Store& store, const accounts::Acc
     if (names.empty() || names.size() > most_exported)
         return Refusal{422, "too-many-coins", "No coins were exported",
                        "Choose at least one coin and at most " + std::to_string(most_exported) + " at a time."};
+    // A wallet has to know what is spent of a coin: it believes no site that says more.
+    for (const auto& name : names) {
+        const auto here = store.read([&](Sql& sql) { return seed_of(context, sql, account.id, name); });
+        if (!here) return here.refusal();
+        const auto back = custody::call_in(context, store, name, now);
+        if (!back) return back.refusal();
+        if (!*back) return still_held(name);
+    }
     // Chains are hashed after the store is free again: what was taken out stays
     // taken out if that fails, and can be returned.
     std::vector<Exported> coins;

@@ -59,7 +59,10 @@ Response passphrase_page(api::Broker b, const Session& session, const Onward& on
     return answer;
 }
 
-Outcome<Started> make_account(api::Broker b, const std::string& lookup) {
+// Ends the session that this browser had, its own or one that somebody planted.
+Outcome<Started> make_account(api::Broker b, const Request& request, const std::string& lookup) {
+    const auto before = session_of(b, request);
+    if (!before) return before.refusal();
     const UnixTime now = b.context.clock.now();
     return b.store.write([&](Sql& sql) -> Outcome<Started> {
         const auto opened = accounts::open_account(sql, b.context.random, now);
@@ -67,6 +70,7 @@ Outcome<Started> make_account(api::Broker b, const std::string& lookup) {
         const auto account = accounts::authenticate(sql, opened->token.expose());
         if (!account) return account.refusal();
         run(sql, "INSERT INTO web_logins (account, lookup, created) VALUES (:a, :l, :c)", account->id, lookup, now);
+        if (*before) end_session(b.context, sql, **before, false);
         return start_session(b.context, sql, *account, now);
     });
 }
@@ -77,7 +81,7 @@ Response sign_up(api::Broker b, Request& request) {
     const auto passphrase = new_passphrase(b.context.random);
     const auto lookup = passphrase_lookup(passphrase, b.context.web->pepper());
     if (!lookup) return fault_page(b, request, nullptr, "Sign up", lookup.refusal());
-    const auto made = make_account(b, *lookup);
+    const auto made = make_account(b, request, *lookup);
     if (!made) return fault_page(b, request, nullptr, "Sign up", made.refusal());
     b.context.metrics.account_opened();
     return with_cookie(passphrase_page(b, made->session, onward_of(b, *fields), passphrase), made->cookie);

@@ -86,8 +86,8 @@ public:
     static Browser::Headers clicked() {
         return {{"sec-fetch-mode", "navigate"}, {"sec-fetch-dest", "document"}, {"sec-fetch-user", "?1"}, {"sec-fetch-site", "cross-site"}};
     }
-    Response take(Browser& b, std::map<std::string, std::string> changes = {}) {
-        const auto r = token(code_of(confirm(b, std::move(changes))));
+    Response take(Browser& b, std::map<std::string, std::string> changes = {}, std::uint64_t amount = 20000) {
+        const auto r = token(code_of(confirm(b, std::move(changes), amount)));
         assert_ok(r);
         keep(r);
         return r;
@@ -160,6 +160,12 @@ class BrokerEwalletTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_suspended_site_gets_nothing);
     CPPUNIT_TEST(a_coin_is_bought_if_none_has_enough);
     CPPUNIT_TEST(limits_are_read_strictly_and_can_be_revoked);
+    CPPUNIT_TEST(a_revoked_site_gets_nothing_without_asking);
+    CPPUNIT_TEST(confirming_at_one_site_widens_no_other);
+    CPPUNIT_TEST(taking_a_coin_out_and_in_again_counts_nothing_twice);
+    CPPUNIT_TEST(a_coin_on_its_way_back_is_in_no_wallet);
+    CPPUNIT_TEST(what_was_granted_on_other_days_frees_nothing_today);
+    CPPUNIT_TEST(a_form_whose_coin_is_gone_is_shown_anew);
     CPPUNIT_TEST(the_way_on_is_kept_through_sign_up_and_money);
     CPPUNIT_TEST(foreign_forms_decide_nothing);
     CPPUNIT_TEST(no_secret_is_in_the_store_or_the_log);
@@ -623,13 +629,149 @@ public:
         CPPUNIT_ASSERT_EQUAL(422, set({{"site", "*"}, {"do", "save"}, {"per_page", "much"}, {"per_day", "0.30"}, {"days", "5"}}));
         const auto r = a.refresh(200);
         assert_ok(r);
-        assert_problem(409, "day-limit", a.refresh(240));
+        assert_problem(409, "day-limit", a.refresh(290));
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{10000}, amount_of(r, "per_page"));
         assert_has(r, "\"automatic\":false");
-        CPPUNIT_ASSERT_EQUAL(250u, Site::coin_number(r, "granted"));  // of all sites together she allowed 0.25
+        CPPUNIT_ASSERT_EQUAL(300u, Site::coin_number(r, "granted"));
         CPPUNIT_ASSERT_EQUAL(303, set({{"site", "https://a.example"}, {"do", "revoke"}}));
         assert_problem(410, "grant-ended", a.refresh(240));
-        assert_has(m.browser.get("/limits"), "Limit this site");  // it has none of its own now
+        assert_has(m.browser.get("/limits"), "It may have nothing");
+    }
+
+    void a_revoked_site_gets_nothing_without_asking() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w);
+        a.take(m.browser);
+        // Confirmed, and the code not used yet; then she thinks again. The site has no limits of its own.
+        const auto code = b.code_of(b.confirm(m.browser));
+        const auto revoke = [&](const std::string& site) {
+            return m.browser.post("/limits", {{"csrf", m.browser.csrf("/limits")}, {"site", site}, {"currency", "uusd"}, {"do", "revoke"}}).status;
+        };
+        b.token(b.code_of(b.click(m.browser)));
+        CPPUNIT_ASSERT_EQUAL(303, revoke("https://b.example"));
+        assert_problem(400, "invalid-grant", b.token(code));
+        // All sites may have the e-wallet by one click, and this one asks.
+        CPPUNIT_ASSERT_EQUAL(303, a.click(m.browser).status);
+        CPPUNIT_ASSERT_EQUAL(200, b.click(m.browser).status);
+        w.clock.time += 29 * day;
+        m.browser.sign_in(m.passphrase);
+        CPPUNIT_ASSERT_EQUAL(200, b.click(m.browser).status);
+        // Asked, it is offered what other sites have.
+        assert_has(m.browser.get("/authorize", b.query()), "name=\"per_day\" value=\"1.00\"");
+        b.take(m.browser, {{"everywhere", ""}, {"per_day", "0.10"}});
+        CPPUNIT_ASSERT_EQUAL(Int{100000}, w.count("SELECT per_day FROM ewallet_limits WHERE site = 'https://b.example'"));
+        assert_ok(b.refresh(0));
+    }
+
+    void confirming_at_one_site_widens_no_other() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example"), c(w, "https://c.example");
+        Member m(w, 30000000);
+        m.buy("uusd.1000.10000");
+        a.take(m.browser, {{"per_page", "0.05"}, {"per_day", "0.10"}, {"days", "7"}});
+        b.take(m.browser, {{"everywhere", ""}, {"per_page", "1.50"}, {"per_day", "2.00"}, {"days", "300"}});
+        const auto at = [&](const std::string& site) {
+            return *w.store().read([&](Sql& sql) -> Outcome<ewallet::Rules> {
+                return ewallet::rules_at(sql, number(sql, "SELECT MIN(account) FROM ewallet_limits"), site, *Currency::parse("uusd"),
+                                         w.clock.time)
+                    .value();
+            });
+        };
+        for (const auto* site : {"https://a.example", "https://c.example"}) {
+            CPPUNIT_ASSERT_EQUAL(std::uint64_t{100000}, at(site).here.per_day.micro());
+            CPPUNIT_ASSERT_EQUAL(std::uint64_t{50000}, at(site).here.per_page.micro());
+            CPPUNIT_ASSERT_EQUAL(w.clock.time + 7 * day, at(site).here.until);
+        }
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{2000000}, at("https://b.example").here.per_day.micro());
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{2000000}, at("https://a.example").per_day_all.micro());
+        // Confirmed once more as the form is shown: still a word about that site alone.
+        const auto save = [&](const std::string& site, const std::string& per_day) {
+            return m.browser.post("/limits", {{"csrf", m.browser.csrf("/limits")}, {"site", site}, {"currency", "uusd"}, {"do", "save"},
+                                              {"per_page", "0.05"}, {"per_day", per_day}, {"days", "7"}, {"automatic", "yes"},
+                                              {"everywhere", "yes"}}).status;
+        };
+        CPPUNIT_ASSERT_EQUAL(303, save("*", "0.10"));
+        // She lowered what all of them may have together: the other site's day with it.
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{100000}, at("https://b.example").here.per_day.micro());
+        CPPUNIT_ASSERT_EQUAL(303, save("https://b.example", "2.00"));
+        const auto page = m.browser.get("/authorize", b.query());
+        assert_has(page, "name=\"everywhere\" value=\"yes\">");
+        assert_has(m.browser.get("/authorize", c.query()), "name=\"everywhere\" value=\"yes\" checked>");
+        w.assert_sound();
+    }
+
+    void taking_a_coin_out_and_in_again_counts_nothing_twice() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w, 30000000);
+        m.buy("uusd.1000.10000");
+        a.take(m.browser);
+        const auto coin = a.coin(a.refresh(0)).coin;
+        for (int round = 0; round < 3; ++round) {
+            const auto file = m.take_out(coin);
+            assert_ok(file);
+            assert_problem(410, "grant-ended", a.refresh(0));
+            assert_ok(m.browser.post("/import", {{"csrf", m.browser.csrf("/import")}, {"export", file.body}}));
+            CPPUNIT_ASSERT_EQUAL(Int{1000}, w.count("SELECT granted FROM web_coins WHERE coin = '" + coin + "'"));
+            a.take(m.browser);
+            CPPUNIT_ASSERT_EQUAL(1000u, a.shown);
+            CPPUNIT_ASSERT_EQUAL(Int{1000000}, w.count("SELECT SUM(raised) FROM ewallet_raised"));
+            CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT SUM(moved) FROM ewallet_raised"));
+        }
+        // Whatever stands in the sums, they never wrap into room for more.
+        assert_grant(grant({1000, 0, 0, 500}, {100, 0, 0}, 10, false), 500, 500, 0, 0);
+        w.assert_sound();
+    }
+
+    void a_coin_on_its_way_back_is_in_no_wallet() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w, 30000000);
+        const auto first = m.coin();
+        m.buy();
+        a.take(m.browser);
+        const auto coin = a.coin(a.refresh(0)).coin;
+        const auto page = m.browser.post("/account/token", {{"csrf", m.browser.csrf("/account")}});
+        assert_ok(w.give_back(between(page.body, "\"phrase\">", "<"), coin));
+        assert_problem(410, "grant-ended", a.refresh(0));
+        assert_problem(410, "grant-ended", a.call("limits", json::Object().set("grant", a.grant)));
+    }
+
+    void what_was_granted_on_other_days_frees_nothing_today() {
+        World w;
+        Site a(w, "https://a.example"), b(w, "https://b.example");
+        Member m(w, 30000000);
+        m.buy();
+        a.take(m.browser);
+        const auto old = a.coin(a.refresh(0)).coin;
+        w.clock.time += day;
+        m.browser.sign_in(m.passphrase);
+        m.buy("uusd.1000.10000");
+        b.take(m.browser, {{"per_page", "1.50"}}, 1200000);
+        CPPUNIT_ASSERT(b.coin(b.refresh(0)).coin != old);
+        CPPUNIT_ASSERT_EQUAL(Int{1200000}, w.count("SELECT SUM(raised) FROM ewallet_raised WHERE day = " + std::to_string(w.clock.time / day)));
+        assert_ok(m.browser.post("/coins/return", {{"csrf", m.browser.csrf("/coins")}, {"coin", old}}));
+        CPPUNIT_ASSERT_EQUAL(Int{1200000}, w.count("SELECT SUM(raised) FROM ewallet_raised WHERE day = " + std::to_string(w.clock.time / day)));
+        assert_problem(409, "day-limit", b.refresh(1190));
+    }
+
+    void a_form_whose_coin_is_gone_is_shown_anew() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        a.fresh();
+        const auto page = m.browser.get("/authorize", a.query());
+        const auto once = between(page.body, "name=\"once\" value=\"", "\"");
+        a.keep(a.token(a.code_of(a.confirm(m.browser, {{"once", once}}))));
+        const auto coin = a.coin(a.refresh(0)).coin;
+        assert_ok(m.browser.post("/coins/return", {{"csrf", m.browser.csrf("/coins")}, {"coin", coin}}));
+        const auto again = a.confirm(m.browser, {{"once", once}});
+        CPPUNIT_ASSERT_EQUAL(409, again.status);
+        assert_has(again, "confirm once more");
+        CPPUNIT_ASSERT_EQUAL(Int{1}, w.count("SELECT COUNT(*) FROM coins"));
+        a.take(m.browser);
+        CPPUNIT_ASSERT_EQUAL(Int{2}, w.count("SELECT COUNT(*) FROM coins"));
     }
 
     void the_way_on_is_kept_through_sign_up_and_money() {
