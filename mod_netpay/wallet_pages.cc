@@ -78,7 +78,7 @@ int callback(const Caller& c) {
         return send_fault(c.r, c.vendor, refuse::unavailable(Decision::custody_unavailable, no_wallets_retry_s));
     const auto query = form::parse(c.p.query);
     if (!query) return deny(c.r, c.vendor, HTTP_BAD_REQUEST, "The address is not one that a broker sends readers to.");
-    const auto begun = c.wallets.finish(c.p.wallet_cookies, *query, apr_time_sec(apr_time_now()));
+    const auto begun = c.wallets.finish(c.p.wallet_cookies, *query, c.r->useragent_ip, apr_time_sec(apr_time_now()));
     if (begun.refusal) {
         set_cookies(c.r, begun.cookies);
         return send_fault(c.r, c.vendor, *begun.refusal, begun.refusal->retry_after_s ? std::string_view() : begun.location);

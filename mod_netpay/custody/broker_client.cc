@@ -16,7 +16,7 @@ constexpr std::int64_t pause_s = 1;
 BrokerClient::BrokerClient(std::string vendor, std::shared_ptr<const SigningKey> key, BrokerKeys& keys, World world)
     : vendor_(std::move(vendor)), key_(std::move(key)), keys_(keys), world_(world) {}
 
-bool BrokerClient::open(Reply& out) {
+bool BrokerClient::open(std::string_view call, Reply& out) {
     const std::lock_guard g(mutex_);
     const UnixTime now = world_.clock.now();
     if (closed_until_ > now && closed_until_ <= now + longest_retry_s) {
@@ -24,9 +24,25 @@ bool BrokerClient::open(Reply& out) {
         out.retry_after_s = static_cast<std::uint32_t>(std::max<std::int64_t>(closed_until_ - now, 2));
         return false;
     }
+    const auto refused = refused_until_.find(call);
+    if (refused != refused_until_.end() && refused->second > now && refused->second <= now + longest_retry_s) {
+        out.detail = "broker " + issuer() + " takes no more calls of " + std::string(call) + " for now";
+        out.retry_after_s = static_cast<std::uint32_t>(refused->second - now);
+        out.too_many = true;
+        return false;
+    }
     // After a failure this call is the one that tries; others wait for its outcome.
     if (failures_) closed_until_ = now + pause_s;
     return true;
+}
+
+// It is there, and other calls go on.
+void BrokerClient::refused(std::string_view call, const Reply& why) {
+    {
+        const std::lock_guard g(mutex_);
+        refused_until_[std::string(call)] = world_.clock.now() + why.retry_after_s;
+    }
+    world_.log.write(Log::Level::warning, why.detail);
 }
 
 void BrokerClient::failed(const Reply& why) {
@@ -49,7 +65,7 @@ void BrokerClient::answered() {
 
 Reply BrokerClient::call(std::string_view call, const json::Object& members, json::Object body) {
     Reply r;
-    if (!open(r)) return r;
+    if (!open(call, r)) return r;
     if (keys_.known()->api.empty() && !keys_.fetch_now()) {
         r.detail = "broker " + issuer() + ": its discovery document cannot be read";
         failed(r);
@@ -65,7 +81,8 @@ Reply BrokerClient::call(std::string_view call, const json::Object& members, jso
     r = read_reply(world_.transport.post(keys_.known()->api + "/" + std::string(call), body.jcs()),
                    "broker " + issuer() + ", " + std::string(call));
     r.retry_after_s = std::max(r.retry_after_s, 2u);
-    if (r.status == 0) failed(r);
+    if (r.too_many) refused(call, r);
+    if (r.status == 0 && !r.too_many) failed(r);
     else answered();
     return r;
 }

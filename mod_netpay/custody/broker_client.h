@@ -1,8 +1,10 @@
 // Signed calls to one broker's API (PROTOCOL.md sections 4, 7 and 9), with a
 // breaker: while the broker is out of reach one call in a second finds out
-// whether it is back, and all others are told at once.
+// whether it is back, and all others are told at once. Where it takes no more
+// of one call for now (429), that call alone is not made for as long.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -26,7 +28,8 @@ public:
     const std::string& issuer() const { return keys_.issuer(); }
 
 private:
-    bool open(Reply& out);
+    bool open(std::string_view call, Reply& out);
+    void refused(std::string_view call, const Reply& why);
     void failed(const Reply& why);
     void answered();
 
@@ -37,6 +40,7 @@ private:
     std::mutex mutex_;             // the breaker, below
     UnixTime closed_until_ = 0;
     std::uint32_t failures_ = 0;
+    std::map<std::string, UnixTime, std::less<>> refused_until_;  // by call; as many as there are calls
 };
 
 }  // namespace netpay::custody

@@ -23,6 +23,7 @@ Reply read_reply(HttpAnswer a, const std::string& what) {
     Reply r;
     r.retry_after_s = static_cast<std::uint32_t>(
         std::clamp<std::int64_t>(a.retry_after_s ? a.retry_after_s : 2, 1, longest_retry_s));
+    r.too_many = a.status == 429;
     if (a.status == 0) {
         r.detail = what + ": " + a.error;
         return r;

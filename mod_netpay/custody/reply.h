@@ -20,6 +20,7 @@ struct Reply {
     std::string detail;                  // what was wrong, with the problem's own detail; no secrets
     std::string kind;                    // last part of the problem's type URI
     std::uint32_t retry_after_s = 2;     // of status 0
+    bool too_many = false;               // of status 0: it is there, and takes no more of these calls for now (429)
 };
 
 // The longest Retry-After that is believed.

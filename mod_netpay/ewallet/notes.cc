@@ -12,9 +12,11 @@ using Txn = Environment::Txn;
 
 constexpr std::size_t given = 0;   // day ‖ reader → the pages' resources
 constexpr std::size_t states = 1;  // SHA-256 of a state → until when it is kept
-constexpr std::size_t map_bytes = std::size_t{1} << 30;  // address space: some millions of either
+constexpr std::size_t left = 2;    // an e-wallet's name → until when it is kept ‖ what is untold
+constexpr std::size_t map_bytes = std::size_t{1} << 30;  // address space: some millions of each
 constexpr std::size_t swept_at_once = 500;
 constexpr std::int64_t day_s = 86400;
+constexpr std::size_t number_bytes = 8;
 
 // As LMDB orders keys: the older first.
 std::string number(std::int64_t v) {
@@ -38,7 +40,7 @@ Error unreadable() { return {Code::malformed, "e-wallets: notes cannot be read"}
 }  // namespace
 
 Result<std::unique_ptr<Notes>> Notes::open(const std::string& directory) {
-    auto env = Environment::open(directory, "notes.mdb", Environment::Sync::commit, map_bytes, {"given", "states"});
+    auto env = Environment::open(directory, "notes.mdb", Environment::Sync::commit, map_bytes, {"given", "states", "left"});
     if (!env) return env.error();
     return std::unique_ptr<Notes>(new Notes(std::move(*env)));
 }
@@ -80,6 +82,38 @@ Result<bool> Notes::forget_state(std::string_view state) {
     return txn.commit();
 }
 
+Result<bool> Notes::leave(const std::string& binding, std::string_view untold, UnixTime until) {
+    Txn txn(*env_, Txn::Kind::write);
+    txn.put(left, binding, number(until).append(untold));
+    return txn.commit();
+}
+
+Result<bool> Notes::told(const std::string& binding) {
+    Txn txn(*env_, Txn::Kind::write);
+    const std::string known(txn.get(left, binding).value_or(""));
+    if (txn.failed()) return unreadable();
+    if (known.size() <= number_bytes) return true;
+    txn.put(left, binding, std::string_view(known).substr(0, number_bytes));
+    return txn.commit();
+}
+
+Result<bool> Notes::has_left(const std::string& binding) {
+    Txn txn(*env_, Txn::Kind::read);
+    const bool there = txn.get(left, binding).has_value();
+    if (txn.failed()) return unreadable();
+    return there;
+}
+
+std::vector<Notes::Untold> Notes::untold(std::size_t most) {
+    std::vector<Untold> out;
+    Txn txn(*env_, Txn::Kind::read);
+    txn.each(left, {}, [&](std::string_view binding, std::string_view known) {
+        if (known.size() > number_bytes) out.push_back({std::string(binding), std::string(known.substr(number_bytes))});
+        return out.size() < most;
+    });
+    return out;
+}
+
 Result<bool> Notes::sweep(UnixTime now) {
     std::vector<std::pair<std::size_t, std::string>> dead;
     {
@@ -92,6 +126,10 @@ Result<bool> Notes::sweep(UnixTime now) {
         });
         txn.each(states, {}, [&](std::string_view key, std::string_view until) {
             if (until < moment) dead.emplace_back(states, key);
+            return true;
+        });
+        txn.each(left, {}, [&](std::string_view key, std::string_view known) {
+            if (known.substr(0, number_bytes) < moment) dead.emplace_back(left, key);
             return true;
         });
         if (txn.failed()) return unreadable();

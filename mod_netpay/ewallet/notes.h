@@ -1,11 +1,13 @@
 // What a vendor has to remember of readers beside their e-wallets: which pages
-// a reader gave back today, and which ways from the broker were used.
+// a reader gave back today, which ways from the broker were used, and which
+// e-wallets were left here, of which there may be copies.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/bytes.h"
 #include "core/result.h"
@@ -32,6 +34,16 @@ public:
     // False: it was used before. Kept until `until`.
     Result<bool> use_state(std::string_view state, UnixTime until);
     Result<bool> forget_state(std::string_view state);
+
+    // The e-wallet of that name (Wallet::binding) is no good here any more.
+    // untold: what the broker is still to be told of it, sealed.
+    Result<bool> leave(const std::string& binding, std::string_view untold, UnixTime until);
+    Result<bool> told(const std::string& binding);
+    Result<bool> has_left(const std::string& binding);
+    struct Untold {
+        std::string binding, what;
+    };
+    std::vector<Untold> untold(std::size_t most);
 
     // Deletes what is over.
     Result<bool> sweep(UnixTime now);

@@ -17,7 +17,7 @@ constexpr std::int64_t day_s = 86400;
 constexpr std::size_t map_bytes = std::size_t{1} << 30;  // address space: some three million pages in two hours
 constexpr std::size_t swept_at_once = 500;
 constexpr std::size_t longest_target = 1000;  // a longer one is not listed for its reader
-constexpr std::size_t head_bytes = 4 + 4 + 8 + 8 + 4;
+constexpr std::size_t head_bytes = 4 + 4 + 8 + 8 + 8 + 4;
 
 template <class T>
 void put_number(std::string& out, T v) {
@@ -41,6 +41,7 @@ std::string encode(std::uint32_t ticket, const Picks::Wish& w) {
     put_number(out, ticket);
     put_number(out, w.units);
     put_number(out, w.now);
+    put_number(out, w.now + std::max(Picks::kept_s, w.grace_s + Picks::hold_s));
     put_number(out, w.price.amount.micro());
     out += w.price.currency.str();
     if (w.target.size() <= longest_target) out += w.target;
@@ -54,6 +55,7 @@ std::optional<Picks::Picked> decode(std::string_view key, std::string_view bytes
     p.ticket = number<std::uint32_t>(bytes);
     p.units = number<std::uint32_t>(bytes);
     p.at = number<UnixTime>(bytes);
+    p.until = number<UnixTime>(bytes);
     const auto amount = Amount::from(number<std::uint64_t>(bytes));
     const auto currency = Currency::parse(bytes.substr(0, 4));
     if (!amount || !currency) return std::nullopt;
@@ -181,6 +183,13 @@ std::vector<Picks::Picked> Picks::of(const Tag16& coin) {
     return picked_of(txn, coin);
 }
 
+std::optional<Picks::Picked> Picks::of(const Tag16& coin, const Tag16& resource) {
+    Txn txn(*env_, Txn::Kind::read);
+    const auto key = page_key(coin, resource);
+    const auto bytes = txn.get(pages, key);
+    return bytes ? decode(key, *bytes) : std::nullopt;
+}
+
 Result<bool> Picks::sweep(UnixTime now) {
     const auto old = now - kept_s;
     std::vector<std::pair<std::size_t, std::string>> dead;
@@ -188,7 +197,7 @@ Result<bool> Picks::sweep(UnixTime now) {
         Txn txn(*env_, Txn::Kind::read);
         txn.each(pages, {}, [&](std::string_view key, std::string_view bytes) {
             const auto p = decode(key, bytes);
-            if (!p || p->at < old) dead.emplace_back(pages, key);
+            if (!p || p->until < now) dead.emplace_back(pages, key);
             return true;
         });
         txn.each(highest, {}, [&](std::string_view key, std::string_view bytes) {

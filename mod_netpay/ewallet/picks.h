@@ -34,6 +34,7 @@ public:
         std::string_view target;            // for the reader's list of pages
         Price price;
         UnixTime now = 0;
+        std::int64_t grace_s = 0;           // how long the page may be read again once it is paid
         // She was not asked: then all such pages of a reader in a day (UTC) come to at most this.
         struct Unasked {
             Tag16 reader{};
@@ -56,16 +57,17 @@ public:
     struct Picked {
         Tag16 resource{};
         std::uint32_t ticket = 0, units = 0;
-        UnixTime at = 0;
+        UnixTime at = 0, until = 0;  // when it was picked, and how long that is known
         Price price;
         std::string target;
     };
     std::vector<Picked> of(const Tag16& coin);
+    std::optional<Picked> of(const Tag16& coin, const Tag16& resource);
     // What a reader's pages of today came to for which she was not asked.
     Amount taken(const Tag16& reader, UnixTime now);
-    // Deletes what is older than kept_s.
+    // Deletes what is older than kept_s and than its page's grace time.
     Result<bool> sweep(UnixTime now);
-    static constexpr std::int64_t kept_s = 7200;  // beyond the time in which a page may be read again or given back
+    static constexpr std::int64_t kept_s = 7200;  // beyond the time in which a page may be given back
 
 private:
     explicit Picks(std::shared_ptr<Environment> env) : env_(std::move(env)) {}

@@ -5,24 +5,12 @@
 
 #include "mod_netpay/custody/reply.h"
 #include "mod_netpay/ewallet/answer.h"
+#include "mod_netpay/ewallet/counted.h"
 
 namespace netpay::ewallet {
 namespace {
 
 constexpr auto longest_wait = std::chrono::seconds(4);  // a call to the broker and a little
-
-class Counted {
-public:
-    explicit Counted(std::atomic<std::uint32_t>& n) : n_(n), before_(n.fetch_add(1)) {}
-    ~Counted() { n_.fetch_sub(1); }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-    std::uint32_t before() const { return before_; }
-
-private:
-    std::atomic<std::uint32_t>& n_;
-    const std::uint32_t before_;
-};
 
 }  // namespace
 

@@ -1,13 +1,17 @@
 #include "mod_netpay/ewallet/wallets.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
+#include <mutex>
+#include <set>
 
 #include "core/base64url.h"
 #include "mod_netpay/custody/lock.h"
 #include "mod_netpay/custody/reply.h"
 #include "mod_netpay/ewallet/answer.h"
 #include "mod_netpay/ewallet/consents.h"
+#include "mod_netpay/ewallet/counted.h"
 #include "mod_netpay/ewallet/login.h"
 #include "mod_netpay/ewallet/notes.h"
 #include "mod_netpay/ewallet/orders.h"
@@ -15,6 +19,7 @@
 #include "mod_netpay/ewallet/refreshes.h"
 #include "mod_netpay/ewallet/vault.h"
 #include "mod_netpay/reader.h"
+#include "world/rate_limiter.h"
 
 namespace netpay::ewallet {
 namespace {
@@ -25,7 +30,14 @@ using till::Entry;
 constexpr std::int64_t sweep_s = 60;
 constexpr std::int64_t fresh_s = 60;   // what the broker said so long ago of a grant is believed without asking
 constexpr std::uint32_t busy_retry_s = 2;
+// Readers who come back from a broker cost a call to it each, whatever their
+// code is worth: of one address in one process, and at the same time in it, of
+// whose threads httpd has 25 by default.
+constexpr double exchanges_a_second = 1, exchanges_at_once = 20;
+constexpr std::uint32_t most_exchanging = 12;
+constexpr std::size_t told_at_once = 50;  // e-wallets of which brokers are told in one round
 constexpr std::size_t short_coin = 8;  // of a coin's name in the log
+constexpr std::string_view leaving = "left";  // what is sealed for it
 
 bool held(const std::optional<Entry>& e, UnixTime now) {
     return e && e->standing == till::Standing::held && e->coin.lease >= now;
@@ -96,7 +108,7 @@ public:
     std::optional<Price> form_token_ok(const Visit& v, std::string_view token) override;
     std::string order(const Visit& v) override;
     Result<Begun> begin(const Visit& v, const std::string& issuer, bool cookie_kind) override;
-    Begun finish(std::string_view cookies, const form::Fields& query, UnixTime now) override;
+    Begun finish(std::string_view cookies, const form::Fields& query, std::string_view peer, UnixTime now) override;
     Begun leave(std::string_view cookies, UnixTime now) override;
     std::optional<Sight> look(std::string_view cookies, UnixTime now, std::int64_t window_s) override;
     GiveBackNote note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) override;
@@ -110,11 +122,14 @@ private:
         std::string moved_from;          // it was one until now, of this broker
         std::vector<std::string> cookies;
     };
-    Opening open_wallet(std::string_view cookies, UnixTime now, bool server, bool cookie);
+    enum class Over { taken, left_there };  // what becomes of one that is over
+    Result<Vault::Found> presented(std::string_view cookies, UnixTime now, bool server, bool cookie);
+    Opening open_wallet(std::string_view cookies, UnixTime now, bool server, bool cookie, Over over = Over::taken);
     Standing standing_of(const Wallet& w, const std::optional<Entry>& e) const;
     bool asked(const Visit& v, const Wallet& w) const;
     bool allowed(const Visit& v, const Wallet& w) const;
     bool within_day(const Visit& v, const Wallet& w) const;
+    bool paid_lately(const Visit& v, const Wallet& w) const;
     std::optional<Debit> read_again(const Visit& v, const Held& w);
     std::optional<Debit> read_again(const Visit& v, const Held& w, const PastCoin& c, const std::optional<Entry>& e);
     PaymentPayload payload(const GrantedCoin& c, std::uint32_t index);
@@ -145,6 +160,8 @@ private:
     // Errors: said already.
     Result<Ticketed> with_ticket(const Visit& v, const Held& w, const Entry& e, std::uint32_t units, std::uint32_t least);
 
+    std::uint32_t too_often(std::string_view peer, UnixTime now);
+    void tell_left(const Notes::Untold& e, std::set<std::string>& silent);
     void come_home(const Login& login, Document document, std::string_view cookies, UnixTime now, Begun& out);
     void add_paid(std::vector<Paid>& out, const Tag16& coin, UnixTime since);
     std::string url(std::string_view target) const { return o_.origin + safe_target(target); }
@@ -163,6 +180,9 @@ private:
     std::unique_ptr<Picks> picks_;
     std::unique_ptr<Notes> notes_;
     std::unique_ptr<Vault> vault_;
+    std::mutex exchanges_mutex_;
+    world::RateLimiter exchanges_;
+    std::atomic<std::uint32_t> exchanging_ = 0;
 };
 
 Result<bool> StoredWallets::start() {
@@ -182,10 +202,23 @@ Result<bool> StoredWallets::start() {
     return true;
 }
 
-// The browser's e-wallet; one that is over is taken from it.
-StoredWallets::Opening StoredWallets::open_wallet(std::string_view cookies, UnixTime now, bool server, bool cookie) {
-    Opening o;
+// What the browser has; a copy of an e-wallet that was left here is none.
+Result<Vault::Found> StoredWallets::presented(std::string_view cookies, UnixTime now, bool server, bool cookie) {
     auto found = vault_->open(cookies, now, server, cookie);
+    if (!found || !found->wallet) return found;
+    const auto left = notes_->has_left(found->wallet->binding);
+    if (!left) return left.error();
+    if (*left) {
+        found->cookies.clear();
+        found->wallet.reset();
+    }
+    return found;
+}
+
+// The browser's e-wallet; one that is over is taken from it.
+StoredWallets::Opening StoredWallets::open_wallet(std::string_view cookies, UnixTime now, bool server, bool cookie, Over over) {
+    Opening o;
+    auto found = presented(cookies, now, server, cookie);
     if (!found) {
         say(custody::Log::Level::error, found.error().detail);
         return o;
@@ -199,7 +232,8 @@ StoredWallets::Opening StoredWallets::open_wallet(std::string_view cookies, Unix
     const bool accepted = std::find(o_.issuers.begin(), o_.issuers.end(), d.issuer) != o_.issuers.end();
     if (!accepted || d.until < now || is_gone(till_.find(d.coin.tag), d.coin.epoch)) {
         o.moved_from = d.issuer;
-        o.cookies = {vault_->drop(*found->wallet)};
+        o.cookies.clear();
+        if (over == Over::taken) o.cookies.push_back(vault_->drop(*found->wallet));
         return o;
     }
     o.wallet = std::make_shared<Wallet>(std::move(*found->wallet));
@@ -230,7 +264,21 @@ bool StoredWallets::asked(const Visit& v, const Wallet& w) const {
 bool StoredWallets::allowed(const Visit& v, const Wallet& w) const {
     const auto& d = w.document;
     if (v.price.currency != d.currency) return false;
-    return asked(v, w) || (v.unasked && d.automatic && v.price.amount <= d.per_page);
+    return asked(v, w) || (v.unasked && d.automatic && v.price.amount <= d.per_page && !paid_lately(v, w));
+}
+
+// Whether the page was paid within the grace time. The till replays a coin's
+// latest payments (limits::recent_tickets); an older one, and a page that was
+// given back, would be paid once more, which she does not expect: she is asked.
+bool StoredWallets::paid_lately(const Visit& v, const Wallet& w) const {
+    const auto by = [&](const Tag16& coin) {
+        const auto page = picks_->of(coin, v.resource);
+        if (!page || v.now - page->at > v.grace_s) return false;
+        const auto e = till_.find(coin);
+        return e && e->state.tickets.contains(page->ticket);
+    };
+    const auto& d = w.document;
+    return by(d.coin.tag) || (d.past && by(d.past->tag));
 }
 
 // What is granted may be of several days, as what was not spent yesterday is.
@@ -408,7 +456,8 @@ bool StoredWallets::acquire(Payment& p) {
         p.acquired = false;
         return true;
     }
-    if (p.out.standing.kind == Standing::Kind::held) p.out.standing.kind = Standing::Kind::moved;
+    if (p.out.standing.broker_silent) p.out.refusal = refuse::unavailable(Decision::custody_unavailable, busy_retry_s);
+    else if (p.out.standing.kind == Standing::Kind::held) ended(p);
     return false;
 }
 
@@ -427,6 +476,7 @@ Result<StoredWallets::Ticketed> StoredWallets::with_ticket(const Visit& v, const
     wish.target = v.target;
     wish.price = v.price;
     wish.now = v.now;
+    wish.grace_s = v.grace_s;
     if (!asked(v, *w)) wish.unasked = {reader_tag(w->document), w->document.per_day};
     const auto ticket = picks_->pick(wish);
     if (!ticket) {
@@ -565,7 +615,14 @@ Result<Begun> StoredWallets::begin(const Visit& v, const std::string& issuer, bo
     return Begun{std::move(b->location), std::move(b->cookies), std::nullopt};
 }
 
-Begun StoredWallets::finish(std::string_view cookies, const form::Fields& query, UnixTime now) {
+// Seconds to wait, where this address has sent so many already.
+std::uint32_t StoredWallets::too_often(std::string_view peer, UnixTime now) {
+    const std::lock_guard g(exchanges_mutex_);
+    return static_cast<std::uint32_t>(
+        exchanges_.take(world::rate_key(peer), 0, exchanges_a_second, exchanges_at_once, static_cast<double>(now)));
+}
+
+Begun StoredWallets::finish(std::string_view cookies, const form::Fields& query, std::string_view peer, UnixTime now) {
     Begun out;
     const auto login = login_of(cookies_, cookies, query, now);
     if (!login) {
@@ -578,6 +635,13 @@ Begun StoredWallets::finish(std::string_view cookies, const form::Fields& query,
     if (code == query.end()) return out;  // she said no, or the broker did
     if (!b64u_decode_array<32>(code->second)) {
         out.refusal = not_got(400, {});
+        return out;
+    }
+    const Counted counted(exchanging_);
+    const auto wait = counted.before() >= most_exchanging ? busy_retry_s : too_often(peer, now);
+    if (wait) {
+        out.cookies.clear();
+        out.refusal = refuse::unavailable(Decision::custody_unavailable, wait);
         return out;
     }
     const auto first = notes_->use_state(login->state, now + login_life_s);
@@ -619,7 +683,7 @@ void StoredWallets::come_home(const Login& login, Document document, std::string
     w.document = std::move(document);
     w.binding = binding_of(w.document.grant);
     w.document.coin.epoch = ended_epoch(till_.find(w.document.coin.tag));
-    const auto before = vault_->open(cookies, now, true, true);
+    const auto before = presented(cookies, now, true, true);
     if (before && before->wallet) {
         const auto& old = before->wallet->document;
         if (old.coin.tag == w.document.coin.tag) w.document.past = old.past;
@@ -645,7 +709,7 @@ void StoredWallets::come_home(const Login& login, Document document, std::string
 Begun StoredWallets::leave(std::string_view cookies, UnixTime now) {
     Begun out;
     out.location = url(wallet_path);
-    const auto found = vault_->open(cookies, now, true, true);
+    const auto found = presented(cookies, now, true, true);
     if (!found) {
         out.refusal = refuse::unavailable(Decision::till_unavailable, busy_retry_s);
         return out;
@@ -655,10 +719,37 @@ Begun StoredWallets::leave(std::string_view cookies, UnixTime now) {
         out.cookies.push_back(vault_->clear());
         return out;
     }
-    out.cookies.push_back(vault_->drop(*found->wallet));
-    const auto& d = found->wallet->document;
-    (void)keeper_.ask(d.issuer, "ewallet/leave", json::Object().set("grant", d.grant.expose()));
+    // Noted first: whatever fails after it, no copy of the e-wallet is good here.
+    const auto& w = *found->wallet;
+    std::string text = json::Object().set("issuer", w.document.issuer).set("grant", w.document.grant.expose()).jcs();
+    const auto sealed = cookies_.seal(leaving, text);
+    cleanse(text.data(), text.size());
+    const auto noted = notes_->leave(w.binding, sealed, w.document.until);
+    if (sealed.empty() || !noted) {
+        say(custody::Log::Level::error, noted ? "e-wallets: no entropy" : noted.error().detail);
+        out.refusal = refuse::unavailable(Decision::till_unavailable, busy_retry_s);
+        return out;
+    }
+    out.cookies.push_back(vault_->drop(w));
+    std::set<std::string> silent;
+    tell_left({w.binding, sealed}, silent);
     return out;
+}
+
+// Tells the broker of an e-wallet that was left, unless it did not answer a moment ago.
+void StoredWallets::tell_left(const Notes::Untold& e, std::set<std::string>& silent) {
+    const auto opened = cookies_.open(leaving, e.what);
+    const auto doc = opened ? json::Document::parse(opened->plain.expose()) : Result<json::Document>(Code::malformed, "");
+    if (doc) {
+        const std::string issuer(doc->root().string("issuer").value_or(""));
+        if (silent.contains(issuer)) return;
+        const auto reply = keeper_.ask(issuer, "ewallet/leave", json::Object().set("grant", doc->root().string("grant").value_or("")));
+        if (reply.status == 0) {
+            silent.insert(issuer);
+            return;
+        }
+    }
+    if (const auto done = notes_->told(e.binding); !done) say(custody::Log::Level::error, done.error().detail);
 }
 
 void StoredWallets::add_paid(std::vector<Paid>& out, const Tag16& coin, UnixTime since) {
@@ -675,7 +766,7 @@ void StoredWallets::add_paid(std::vector<Paid>& out, const Tag16& coin, UnixTime
 }
 
 std::optional<Sight> StoredWallets::look(std::string_view cookies, UnixTime now, std::int64_t window_s) {
-    const auto o = open_wallet(cookies, now, true, true);
+    const auto o = open_wallet(cookies, now, true, true, Over::left_there);
     Sight s;
     if (!o.moved_from.empty()) {
         s.standing = moved_from(o.moved_from);
@@ -725,6 +816,8 @@ void StoredWallets::sweep(UnixTime now) {
     if (const auto done = store_->sweep(now, gone); !done) say(custody::Log::Level::error, done.error().detail);
     if (const auto done = picks_->sweep(now); !done) say(custody::Log::Level::error, done.error().detail);
     if (const auto done = notes_->sweep(now); !done) say(custody::Log::Level::error, done.error().detail);
+    std::set<std::string> silent;
+    for (const auto& e : notes_->untold(told_at_once)) tell_left(e, silent);
 }
 
 }  // namespace

@@ -152,12 +152,14 @@ public:
     // visit.price. Errors: mismatch for a broker or kind not offered here;
     // limit for a target too long.
     virtual Result<Begun> begin(const Visit& visit, const std::string& issuer, bool cookie_kind) = 0;
-    // GET callback_path, with its query parsed: the reader comes back.
-    virtual Begun finish(std::string_view cookies, const form::Fields& query, UnixTime now) = 0;
-    // The e-wallet out of this browser and of the store; the broker is told if
-    // it answers. Leads to wallet_path.
+    // GET callback_path, with its query parsed: the reader comes back. peer: her
+    // address; of one, so many are heard.
+    virtual Begun finish(std::string_view cookies, const form::Fields& query, std::string_view peer, UnixTime now) = 0;
+    // The e-wallet out of this browser and of the store, and no copy of it is
+    // taken here any more; the broker is told, later where it does not answer.
+    // Leads to wallet_path.
     virtual Begun leave(std::string_view cookies, UnixTime now) = 0;
-    // Nothing: this browser has none here. Pages of the last window_s seconds.
+    // Nothing: this browser has none here. Pages of the last window_s seconds. Changes nothing.
     virtual std::optional<Sight> look(std::string_view cookies, UnixTime now, std::int64_t window_s) = 0;
 
     // A reader is about to give a page back: at most `most` a day (UTC) whatever
@@ -167,8 +169,9 @@ public:
     virtual GiveBackNote note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) = 0;
     virtual void forget_given_back(const Sight& sight, const Paid& page, UnixTime now) = 0;
 
-    // Records past their time are deleted. Cheap to call often: does its work
-    // about once a minute in one process. From the housekeeping thread.
+    // Records past their time are deleted, and brokers told what they did not
+    // hear. Cheap to call often: does its work about once a minute in one
+    // process. From the housekeeping thread.
     virtual void sweep(UnixTime now) = 0;
 };
 

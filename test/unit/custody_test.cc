@@ -26,6 +26,7 @@ class CustodyTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(bad_paywords_ask_nobody);
     CPPUNIT_TEST(a_coin_spent_far_elsewhere);
     CPPUNIT_TEST(every_answer);
+    CPPUNIT_TEST(too_many_of_one_call_stops_no_other);
     CPPUNIT_TEST(held_by_another_vendor_is_named);
     CPPUNIT_TEST(bad_custodies_are_refused);
     CPPUNIT_TEST(a_refusal_is_remembered_for_a_moment);
@@ -193,6 +194,22 @@ private:
         clock_.t += 100;
         broker_->answer.reset();
         expect(Taken::held, keeper_->acquire(c.shown(1), hop));
+    }
+
+    void too_many_of_one_call_stops_no_other() {
+        const auto c = coin(1);
+        broker_->sell(c);
+        broker_->answer = HttpAnswer{429, "{}", {}, 7};
+        CPPUNIT_ASSERT(keeper_->ask(broker_origin, "ewallet/token", {}).too_many);
+        broker_->answer.reset();
+        const int before = broker_->posts;
+        const auto refused = keeper_->ask(broker_origin, "ewallet/token", {});
+        CPPUNIT_ASSERT(refused.status == 0 && refused.retry_after_s == 7);
+        CPPUNIT_ASSERT_EQUAL(before, broker_->posts.load());
+        expect(Taken::held, keeper_->acquire(c.shown(1), hop));
+        clock_.t += 7;
+        (void)keeper_->ask(broker_origin, "ewallet/token", {});
+        CPPUNIT_ASSERT_EQUAL(before + 2, broker_->posts.load());
     }
 
     void held_by_another_vendor_is_named() {

@@ -209,7 +209,7 @@ public:
         const auto begun = shop_->wallets->begin(v, broker_origin, true);
         strict.take(begun->cookies);
         strict.take(shop_->wallets->finish(strict.field(), {{"state", Shop::state_of(begun->location)}, {"iss", broker_origin}, {"code", code}},
-                                           shop_->clock.now()).cookies);
+                                           peer, shop_->clock.now()).cookies);
         CPPUNIT_ASSERT(strict.jar.empty());
     }
 

@@ -28,6 +28,7 @@ using ewallet::Standing;
 using ewallet::Visit;
 
 inline const std::string code(43, 'c');  // 32 bytes
+inline const std::string peer = "192.0.2.1";
 
 // A broker with one reader, and the custody it gives.
 struct GrantingKeeper final : custody::Keeper {
@@ -177,7 +178,7 @@ public:
         const auto begun = wallets->begin(visit(b, target, units), broker_origin, cookie);
         CPPUNIT_ASSERT(begun.ok());
         b.take(begun->cookies);
-        auto done = wallets->finish(b.field(), {{"state", state_of(begun->location)}, {"iss", broker_origin}, {"code", code}}, clock.now());
+        auto done = wallets->finish(b.field(), {{"state", state_of(begun->location)}, {"iss", broker_origin}, {"code", code}}, peer, clock.now());
         b.take(done.cookies);
         return done;
     }

@@ -39,6 +39,9 @@ class EwalletTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(a_day_at_the_site);
     CPPUNIT_TEST(brokers_that_lie);
     CPPUNIT_TEST(leaving);
+    CPPUNIT_TEST(left_while_the_broker_is_silent);
+    CPPUNIT_TEST(who_comes_back_too_often_waits);
+    CPPUNIT_TEST(more_pages_than_are_replayed);
     CPPUNIT_TEST(the_readers_page);
     CPPUNIT_TEST(units_without_tickets);
     CPPUNIT_TEST(what_the_broker_was_told_stays_spent);
@@ -81,11 +84,12 @@ public:
         CPPUNIT_ASSERT(give_back("/3", 3) == till::Till::GivenBack::given);
         CPPUNIT_ASSERT(give_back("/2", 2) == till::Till::GivenBack::given);
         CPPUNIT_ASSERT_EQUAL(1u, shop_->spent());
-        auto s = shop_->serve(b, "/3", 1);
+        CPPUNIT_ASSERT(shop_->serve(b, "/3", 1).standing.kind == Standing::Kind::held);  // given back a moment ago: she is asked
+        auto s = shop_->serve(b, "/5", 1);
         CPPUNIT_ASSERT(!s.paid && !s.refusal && s.standing.kind == Standing::Kind::day_limit);
         CPPUNIT_ASSERT_EQUAL(std::uint64_t{2000}, s.standing.today.micro());
         k.granted = 10;
-        s = shop_->serve(b, "/3", 1);
+        s = shop_->serve(b, "/5", 1);
         CPPUNIT_ASSERT(s.paid && s.ticket > 3);
         CPPUNIT_ASSERT_EQUAL(2u, shop_->spent());
         CPPUNIT_ASSERT(shop_->serve(b, "/4", 8).paid);
@@ -191,12 +195,12 @@ public:
         v.now = shop_->clock.now();
         CPPUNIT_ASSERT(!shop_->serve(b, v).replayed);
         CPPUNIT_ASSERT_EQUAL(10u, shop_->spent());
-        // Fifty times, and then it is bought again, where she allows that.
+        // Fifty times, and then she is asked.
         for (int i = 0; i < 50; ++i) shop_->serve(b, "/b");
         CPPUNIT_ASSERT_EQUAL(20u, shop_->spent());
         CPPUNIT_ASSERT(shop_->serve(b, "/b").replayed);
-        CPPUNIT_ASSERT(shop_->serve(b, "/b").paid);
-        CPPUNIT_ASSERT_EQUAL(30u, shop_->spent());
+        CPPUNIT_ASSERT(shop_->serve(b, "/b").standing.kind == Standing::Kind::held);
+        CPPUNIT_ASSERT_EQUAL(20u, shop_->spent());
     }
 
     void a_page_that_failed_keeps_its_ticket() {
@@ -431,12 +435,23 @@ public:
         auto s = shop_->serve(b, "/a");
         CPPUNIT_ASSERT(!s.paid && s.standing.kind == Standing::Kind::moved);
         CPPUNIT_ASSERT_EQUAL(1, shop_->keeper.calls("ewallet/refresh"));
-        shop_->clock.t += 61;
+        CPPUNIT_ASSERT(!b.has_wallet());  // as the paywall says
         // The broker has another coin for her.
         shop_->keeper.sell(second);
-        shop_->keeper.on_ask = [&] { shop_->keeper.refuse_custody.reset(); };
+        shop_->keeper.refuse_custody.reset();
+        shop_->sign_in(b, "/a");
         CPPUNIT_ASSERT(shop_->serve(b, "/a").paid);
         CPPUNIT_ASSERT_EQUAL(10u, shop_->spent(second));
+        // While the broker is silent nothing is known, and nothing is taken from her.
+        const TestCoin third(3, Shop::n, shop_->keeper.key);
+        Browser c;
+        shop_->keeper.sell(third);
+        shop_->keeper.grant = std::string(43, 'h');
+        shop_->sign_in(c, "/c");
+        shop_->keeper.refuse_custody = custody::Taken::refused;
+        shop_->keeper.status = 0;
+        s = shop_->serve(c, "/c");
+        CPPUNIT_ASSERT(!s.paid && s.refusal && c.has_wallet());
     }
 
     void another_currency() {
@@ -490,7 +505,7 @@ public:
         CPPUNIT_ASSERT(!shop_->wallets->begin(shop_->visit(b, "/" + std::string(1500, 'a')), broker_origin, false).ok());
         // The proof that is shown is the hash of what is kept.
         b.take(begun->cookies);
-        shop_->wallets->finish(b.field(), {{"state", Shop::state_of(l)}, {"iss", broker_origin}, {"code", code}}, v.now);
+        shop_->wallets->finish(b.field(), {{"state", Shop::state_of(l)}, {"iss", broker_origin}, {"code", code}}, peer, v.now);
         const auto said = json::Document::parse(shop_->keeper.asked.back().second);
         const std::string verifier(said->root().string("code_verifier").value_or(""));
         CPPUNIT_ASSERT(l.find("&code_challenge=" + b64u_encode(sha256(verifier)) + "&") != std::string::npos);
@@ -508,7 +523,7 @@ public:
         const form::Fields good{{"state", Shop::state_of(begun->location)}, {"iss", broker_origin}, {"code", code}};
         const auto nothing = [&](Browser& who, form::Fields query, UnixTime now) {
             const auto before = shop_->keeper.asked.size();
-            const auto done = w.finish(who.field(), query, now);
+            const auto done = w.finish(who.field(), query, peer, now);
             CPPUNIT_ASSERT_EQUAL(vendor_origin + "/.well-known/netpay/wallet", done.location);
             CPPUNIT_ASSERT(done.cookies.empty());
             CPPUNIT_ASSERT_EQUAL(before, shop_->keeper.asked.size());
@@ -525,14 +540,14 @@ public:
         nothing(b, good, start_of_time + 601);
         // The broker is away: the same address does it later.
         shop_->keeper.status = 0;
-        auto done = w.finish(b.field(), good, start_of_time);
+        auto done = w.finish(b.field(), good, peer, start_of_time);
         CPPUNIT_ASSERT(done.refusal && done.refusal->status == 503 && done.cookies.empty());
         // She said no.
         Browser refusing = b;
         query = good;
         query.erase("code");
         query["error"] = "access_denied";
-        done = w.finish(refusing.field(), query, start_of_time);
+        done = w.finish(refusing.field(), query, peer, start_of_time);
         refusing.take(done.cookies);
         CPPUNIT_ASSERT_EQUAL(vendor_origin + "/a", done.location);
         CPPUNIT_ASSERT(refusing.jar.empty());
@@ -553,17 +568,17 @@ public:
         for (const auto& bad : {std::string(), std::string("K"), std::string(42, 'c'), std::string(44, 'c'), std::string(42, 'c') + "+"}) {
             query = good;
             query["code"] = bad;
-            done = w.finish(Browser(b).field(), query, start_of_time);
+            done = w.finish(Browser(b).field(), query, peer, start_of_time);
             CPPUNIT_ASSERT(done.refusal && done.refusal->status == 409);
         }
         CPPUNIT_ASSERT_EQUAL(calls, shop_->keeper.asked.size());
         // It works once.
         shop_->keeper.status = 200;
         const Browser twin = b;
-        b.take(w.finish(b.field(), good, start_of_time).cookies);
+        b.take(w.finish(b.field(), good, peer, start_of_time).cookies);
         CPPUNIT_ASSERT(b.has_wallet());
         // For who has the login's cookie too.
-        done = w.finish(twin.field(), good, start_of_time);
+        done = w.finish(twin.field(), good, peer, start_of_time);
         CPPUNIT_ASSERT(!done.refusal && done.location == vendor_origin + "/a");
         CPPUNIT_ASSERT_EQUAL(calls + 1, shop_->keeper.asked.size());
         nothing(b, good, start_of_time);
@@ -717,6 +732,87 @@ public:
         CPPUNIT_ASSERT(shop_->wallets->leave("", 1).cookies.empty());
     }
 
+    // Signed out while the broker is away: no copy is good from then on, and the broker hears of it later.
+    void left_while_the_broker_is_silent() {
+        for (const bool cookie : {true, false}) {
+            setUp();
+            auto& k = shop_->keeper;
+            Browser b;
+            shop_->sign_in(b, "/a", 1, cookie);
+            CPPUNIT_ASSERT(shop_->serve(b, "/a", 1).paid);
+            const Browser thief = b;
+            k.status = 0;
+            b.take(shop_->wallets->leave(b.field(), shop_->clock.now()).cookies);
+            CPPUNIT_ASSERT(!b.has_wallet());
+            for (int day = 0; day < 3; ++day) {
+                Browser copy = thief;
+                CPPUNIT_ASSERT(!shop_->serve(copy, "/b" + std::to_string(day), 1).paid && !copy.has_wallet());
+                shop_->clock.t += 86400;
+                shop_->wallets->sweep(shop_->clock.now());
+            }
+            const auto told = k.calls("ewallet/leave");
+            CPPUNIT_ASSERT(told >= 4);
+            k.status = 200;
+            shop_->open();  // another process
+            shop_->clock.t += 61;
+            shop_->wallets->sweep(shop_->clock.now());
+            CPPUNIT_ASSERT_EQUAL(told + 1, k.calls("ewallet/leave"));
+            CPPUNIT_ASSERT_EQUAL("{\"grant\":\"" + k.grant + "\"}", k.asked.back().second);
+            shop_->clock.t += 61;
+            shop_->wallets->sweep(shop_->clock.now());
+            CPPUNIT_ASSERT_EQUAL(told + 1, k.calls("ewallet/leave"));
+            Browser copy = thief;
+            CPPUNIT_ASSERT(!shop_->serve(copy, "/a", 1).replayed);
+            CPPUNIT_ASSERT_EQUAL(1u, shop_->spent());
+            // Nor does a copy bring along what was read by it.
+            Browser other = thief;
+            k.grant = std::string(43, 'h');
+            shop_->sign_in(other, "/c", 1, cookie);
+            CPPUNIT_ASSERT(shop_->wallets->look(other.field(), shop_->clock.now(), 100));
+        }
+    }
+
+    void who_comes_back_too_often_waits() {
+        Browser b;
+        auto& w = *shop_->wallets;
+        auto& k = shop_->keeper;
+        const auto back = [&](const std::string& from) {
+            const auto begun = w.begin(shop_->visit(b, "/a"), broker_origin, false);
+            CPPUNIT_ASSERT(begun.ok());
+            b.take(begun->cookies);
+            const auto done = w.finish(b.field(), {{"state", Shop::state_of(begun->location)}, {"iss", broker_origin}, {"code", code}}, from,
+                                       shop_->clock.now());
+            b.take(done.cookies);
+            return done.refusal && done.refusal->retry_after_s > 0;
+        };
+        k.status = 400;
+        int waits = 0;
+        for (int i = 0; i < 60; ++i) waits += back("192.0.2.1");
+        CPPUNIT_ASSERT_EQUAL(40, waits);
+        CPPUNIT_ASSERT_EQUAL(20, k.calls("ewallet/token"));
+        CPPUNIT_ASSERT(!back("192.0.2.2"));
+        shop_->clock.t += 3;
+        CPPUNIT_ASSERT(!back("192.0.2.1"));
+    }
+
+    // The till replays a coin's latest payments alone; what it has forgotten within the grace time is not paid again unasked.
+    void more_pages_than_are_replayed() {
+        Browser b;
+        shop_->keeper.granted = Shop::n;
+        shop_->sign_in(b, "/0", 1);
+        for (std::uint32_t i = 0; i <= limits::recent_tickets; ++i) CPPUNIT_ASSERT(shop_->serve(b, "/" + std::to_string(i), 1).paid);
+        const auto spent = shop_->spent();
+        CPPUNIT_ASSERT(shop_->serve(b, "/1", 1).replayed);
+        const auto s = shop_->serve(b, "/0", 1);
+        CPPUNIT_ASSERT(!s.paid && !s.replayed && s.standing.kind == Standing::Kind::held);
+        CPPUNIT_ASSERT_EQUAL(spent, shop_->spent());
+        auto v = shop_->visit(b, "/0", 1);
+        b.take({shop_->wallets->order(v)});
+        CPPUNIT_ASSERT(shop_->serve(b, "/0", 1).paid);  // she said so
+        shop_->clock.t += limits::default_grace_s + 1;
+        CPPUNIT_ASSERT(shop_->serve(b, "/2", 1).paid);
+    }
+
     void the_readers_page() {
         Browser b;
         auto& w = *shop_->wallets;
@@ -737,7 +833,7 @@ public:
         CPPUNIT_ASSERT_EQUAL(std::size_t{1}, s->paid.size());
         shop_->hand_over(1);
         CPPUNIT_ASSERT(w.look(b.field(), shop_->clock.now(), 100)->standing.kind == Standing::Kind::moved);
-        CPPUNIT_ASSERT(!w.look(b.field(), shop_->clock.now(), 100));
+        CPPUNIT_ASSERT(w.look(b.field(), shop_->clock.now(), 100)->standing.issuer == broker_origin);  // looking changes nothing
     }
 
 private:
