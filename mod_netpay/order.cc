@@ -116,6 +116,7 @@ Fetch fetch_of(request_rec* r) {
     Fetch f;
     f.get = top->method_number == M_GET && !top->header_only;
     f.ahead = speculative({field(h, "Sec-Purpose"), field(h, "Purpose"), field(h, "X-Purpose"), field(h, "X-Moz")});
+    f.again = reloaded(field(h, "Cache-Control"), field(h, "Pragma"));
     f.site = field(h, "Sec-Fetch-Site");
     f.mode = field(h, "Sec-Fetch-Mode");
     f.dest = field(h, "Sec-Fetch-Dest");

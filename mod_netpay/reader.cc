@@ -25,8 +25,14 @@ bool speculative(const Purpose& p) {
     return false;
 }
 
+bool reloaded(std::string_view cache_control, std::string_view pragma) {
+    const std::string said = lower(cache_control);
+    return said.find("max-age=0") != std::string::npos || said.find("no-cache") != std::string::npos ||
+           lower(pragma).find("no-cache") != std::string::npos;
+}
+
 bool may_pay_unasked(const Fetch& f) {
-    return f.get && !f.ahead && f.mode == "navigate" && f.dest == "document" && f.user == "?1" &&
+    return f.get && !f.ahead && !f.again && f.mode == "navigate" && f.dest == "document" && f.user == "?1" &&
            (f.site == "same-origin" || f.site == "same-site");
 }
 
