@@ -4,7 +4,10 @@ and crawlers; frames; clicks that were none, and where clicks lead; shared cache
 import concurrent.futures
 import os
 import re
+import shutil
 import socket
+import subprocess
+import types
 import urllib.parse
 
 import pytest
@@ -342,6 +345,88 @@ def test_the_sites_own_forms_arrive_whole(site, reader, body, chunked):
         what = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
         answer = who.fetch("POST", site.vendor.url("/cgi/echo"), more, what)
         assert answer.status == 200 and answer.body == body, (answer.status, len(answer.body))
+
+
+SOLD = '<Location "%s">\n AuthType NetPay\n AuthName "n"\n Require netpay\n NetPayPrice 0.02 usd\n%s</Location>\n'
+REWRITTEN = (SOLD % ("/news/", "") + SOLD % ("/gated/", " NetPayPrice free methods=POST\n") + SOLD % ("/sold-cgi/", " NetPayPrice free methods=POST\n")
+             + 'ScriptAlias "/sold-cgi/" "{cgi}/"\nScriptAlias "/free-cgi/" "{cgi}/"\n<Directory "{cgi}">\n Options +ExecCGI\n Require all granted\n</Directory>\n'
+             'ErrorDocument 404 /news/1.html\n'
+             + "".join('<Directory "{docroot}/%s">\n RewriteEngine on\n RewriteRule ^(.*)$ %s/$1 [L]\n</Directory>\n' % place for place in
+                       (("pretty", "/news"), ("gated", "/free-cgi"), ("to-sold", "/sold-cgi"), ("to-free", "/free-cgi"), ("twice", "/pretty"))))
+
+
+@pytest.fixture(scope="module")
+def rewritten(site):
+    """Places that lead on within httpd by a rule of their directory, some of them to what is sold."""
+    vendor = stacks.Vendor(os.path.join(site.dir, "rewritten"), broker=site.broker, modules=["cgid"], host="127.0.0.4")
+    vendor.head = "ScriptSock %s/cgid.sock\n" % vendor.dir
+    vendor.site.gate = REWRITTEN.replace("{cgi}", os.path.join(site.dir, "cgi")).replace("{docroot}", vendor.site.docroot)
+    for number in range(1, 8):
+        vendor.site.pages["news/%d.html" % number] = "<title>N</title><p>PAID-NEWS-%d" % number
+    for place in ("pretty", "gated", "to-sold", "to-free", "twice"):
+        vendor.site.pages[place + "/keep"] = ""
+    vendor.start()
+    yield types.SimpleNamespace(vendor=vendor, broker=site.broker)
+    vendor.stop()
+
+
+@pytest.fixture(scope="module")
+def guest(rewritten):
+    surfer = Surfer()
+    surfer.sign_up(rewritten.broker, "5.00")
+    surfer.get_wallet(rewritten.vendor.url("/pretty/1.html"), automatic=None, per_day="5.00")  # as newcomers do
+    assert surfer.status == 200 and "PAID-NEWS-1" in surfer.body and surfer.url == rewritten.vendor.url("/pretty/1.html")
+    return surfer
+
+
+@pytest.mark.parametrize("page, number", [("/pretty/2.html", 2), ("/twice/3.html?x=//evil.example", 3), ("/news/4.html", 4)])
+def test_pages_reached_by_rewriting_are_read_by_a_click(rewritten, guest, page, number):
+    assert guest.open(rewritten.vendor.url(page)).status == 402
+    values = guest.values("Read for")
+    # What was no order is answered by the paywall, with buttons that work.
+    for wrong in (dict(values, token=values["token"][:-1]), dict(values, netpay="buy")):
+        answer = sent(guest, rewritten, page, wrong)
+        assert answer.status == 402 and not orders(answer) and b"Please try again" in answer.body and b'name="token"' in answer.body
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": None}, {"Sec_Fetch_Site": "cross-site"}):
+        assert sent(guest, rewritten, page, values, **headers).status == 402
+    assert guest.press("Read for").status == 200 and "PAID-NEWS-%d" % number in guest.body and guest.url == rewritten.vendor.url(page)
+    stacks.wait_for(lambda: [p["units"] for p in charged(rewritten, page)] == [20], what="sold once")
+    assert guest.open(rewritten.vendor.url(page)).status == 200
+
+
+def test_tokens_hold_for_the_address_that_was_asked_for(rewritten, guest):
+    """The same page by another address is another."""
+    guest.open(rewritten.vendor.url("/pretty/5.html"))
+    values = guest.values("Read for")
+    for page in ("/news/5.html", "/twice/5.html", "/pretty/6.html", "/to-sold/echo"):
+        answer = sent(guest, rewritten, page, values)
+        assert answer.status == 402 and not orders(answer) and not answer.get("Location"), page
+
+
+def test_errors_take_no_orders(rewritten, guest):
+    guest.open(rewritten.vendor.url("/news/1.html"))
+    for page in ("/none", "/to-free/none"):
+        answer = sent(guest, rewritten, page, guest.values("Read for" if "Read for" in guest.body else "Pay "))
+        assert answer.status == 404 and not orders(answer) and not answer.get("Location")
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda b: "%d" % len(b))
+@pytest.mark.parametrize("place", ["gated", "to-sold", "to-free"])
+def test_the_sites_own_forms_arrive_whole_by_rewriting(rewritten, guest, place, body):
+    for who in (guest, Surfer()):
+        answer = who.fetch("POST", rewritten.vendor.url("/%s/echo" % place), dict(FORM, Origin=rewritten.vendor.origin), body)
+        assert answer.status == 200 and answer.body == body, (answer.status, len(answer.body))
+
+
+def test_free_places_that_lead_to_free_ones_read_no_forms(rewritten, guest):
+    guest.open(rewritten.vendor.url("/news/6.html"))
+    body = urllib.parse.urlencode(guest.values("Read for")).encode()
+    answer = guest.fetch("POST", rewritten.vendor.url("/to-free/echo"), dict(FORM, Origin=rewritten.vendor.origin), body)
+    assert answer.status == 200 and answer.body == body
+    # Where the gate is, the paywall's form reaches no handler.
+    for place in ("gated", "to-sold"):
+        answer = guest.fetch("POST", rewritten.vendor.url("/%s/echo" % place), dict(FORM, Origin=rewritten.vendor.origin), body)
+        assert answer.status in (303, 402) and not orders(answer) and b"token=" not in answer.body
 
 
 def test_programs_do_not_get_the_wallets_cookies(site, reader):
