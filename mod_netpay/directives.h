@@ -62,6 +62,7 @@ struct ServerConfig {
 
     Vendor* resolved = nullptr;  // by startup; shared by servers of one till
     PayLog* paylog = nullptr;
+    bool programs_for_pages = false;       // by startup: see programs_for_pages()
 };
 
 // Where a page's title and teaser come from, beside NetPayTitle and NetPayTeaser.

@@ -315,6 +315,7 @@ bool prepare_vendor(apr_pool_t* pconf, server_rec* s, std::map<std::string, Vend
         vendors->push_back(v);
     }
     c.resolved = v;
+    c.programs_for_pages = programs_for_pages(s);
     return true;
 }
 

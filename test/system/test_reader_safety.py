@@ -619,7 +619,7 @@ def test_cache_in_front(make_vendor, quick):
 
 @pytest.fixture(scope="module")
 def sample(shared):
-    vendor = stacks.Vendor(os.path.join(shared.dir, "warned"), broker=shared.broker, modules=["cache", "cache_disk", "expires", "proxy"],
+    vendor = stacks.Vendor(os.path.join(shared.dir, "warned"), broker=shared.broker, modules=["cache", "cache_disk", "expires", "proxy", "actions", "allowmethods"],
                            gate='<Location "/articles/">\n AuthType NetPay\n AuthName "n"\n Require netpay\n'
                                 ' NetPayPrice 0.02 usd\n #here\n</Location>\n<Location "/free/">\n #free\n</Location>\n')
     status, text = vendor.configtest()
@@ -656,6 +656,9 @@ def warnings_for(sample, line, place):
     ("gate", "NetPayPaywall {dir}/page.html\nErrorDocument 402 /pay.html", "place of NetPayPaywall"),
     ("host", "Header always set Content-Security-Policy \"default-src 'self'; form-action 'self'\"", "form-action does not name http://127"),
     ("gate", "NetPayGrace 0 0", "NetPayGrace 0 makes"), ("host", "NetPayGrace 0 3", "NetPayGrace 0 makes"),
+    ("gate", "AllowMethods GET HEAD", "AllowMethods leaves out POST"), ("gate", "AllowMethods POST\nAllowMethods reset\nAllowMethods GET", "AllowMethods leaves out POST"),
+    ("free", "NetPayTeaserFrom file\nAction application/xhtml+xml /run", "may be its source"),
+    ("free", "NetPayTeaserFrom file\nScript GET /run", "may be its source"),
     ("host", "ProxyPass /.well-known/netpay/wallet http://127.0.0.1:1/", "passed by"),
 ])
 def test_configtest_warns(sample, place, line, expected):
@@ -663,7 +666,23 @@ def test_configtest_warns(sample, place, line, expected):
     assert re.search(re.escape(where) + ".*" + expected, said), said
 
 
+@pytest.mark.parametrize("place, lines, at, expected", [
+    ("free", ["AuthType NetPay", "<Limit GET>", "Require netpay", "</Limit>"], 2, "within <Limit GET> lets all other methods through unpaid.*methods="),
+    ("free", ["<LimitExcept POST>", "<RequireAny>", "Require ip 192.0.2.1", "Require netpay", "</RequireAny>", "</LimitExcept>"], 3, "within <LimitExcept POST>"),
+    ("host", ['<Location "/">', "AllowMethods GET", "</Location>"], 1, "AllowMethods leaves out POST"),
+    ("host", ['<Location "/">', "Header unset Vary", "</Location>"], 1, "Header changes Vary"),
+    ("main", ["Action text/html /run", '<Location "/x">', "NetPayTeaserFrom file", "</Location>"], 0, "Action gives pages to a program"),
+])
+def test_configtest_warns_within_sections(sample, place, lines, at, expected):
+    where, said = warnings_for(sample, "\n".join(lines), place)
+    path, number = where.rsplit(":", 2)[:2]
+    assert re.search(re.escape("%s:%d: " % (path, int(number) - len(lines) + 1 + at)) + ".*" + expected, said), said
+
+
 @pytest.mark.parametrize("place, line", [
+    ("gate", "AllowMethods GET HEAD\nAllowMethods POST"), ("gate", "AllowMethods GET\nAllowMethods reset"), ("free", "AllowMethods GET"),
+    ("gate", "NetPayWallets none\nAllowMethods GET"), ("free", "<Limit GET>\nRequire ip 192.0.2.1\n</Limit>"), ("host", "Action text/html /run"),
+    ("gate", "NetPayTeaserFrom file\nAction image/png /run\nScript PUT /run"),
     ("host", "CacheStorePrivate Off"), ("host", "CacheEnable disk /"), ("free", "Header set Cache-Control public"),
     ("gate", "Header set X-Other y"), ("free", "ErrorDocument 402 /pay.html"), ("gate", "ErrorDocument 402 /pay.html"),
     ("gate", "Header always set Content-Security-Policy \"default-src 'self'\""), ("free", "Header set Content-Security-Policy \"form-action 'self'\""),
