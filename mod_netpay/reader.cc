@@ -1,5 +1,7 @@
 #include "mod_netpay/reader.h"
 
+#include <algorithm>
+
 #include "mod_netpay/text.h"
 
 namespace netpay {
@@ -39,6 +41,11 @@ bool may_pay_unasked(const Fetch& f) {
 bool may_pay_ordered(const Fetch& f) {
     const bool silent = f.site.empty() && f.mode.empty() && f.dest.empty();
     return f.get && !f.ahead && (silent || (f.mode == "navigate" && f.dest == "document"));
+}
+
+bool for_a_frame(const Fetch& f) {
+    static constexpr std::string_view frames[] = {"iframe", "frame", "embed", "object", "fencedframe"};
+    return std::find(std::begin(frames), std::end(frames), f.dest) != std::end(frames);
 }
 
 bool own_form(const Fetch& f, std::string_view origin) {

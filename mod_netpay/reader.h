@@ -48,6 +48,11 @@ bool may_pay_unasked(const Fetch& fetch);
 // The order itself is her word, so a browser that says nothing will do.
 bool may_pay_ordered(const Fetch& fetch);
 
+// Whether the page will be shown in a frame, whoever's frame that is: what frames
+// it may be framed itself. A browser that does not say so is asked for each page,
+// so that nobody gains by framing one for it.
+bool for_a_frame(const Fetch& fetch);
+
 // Whether a form was sent from a page of `origin`: browsers name the sender of
 // every POST, unless the site's own Referrer-Policy forbids it. Then they say
 // "null", and it counts if they say as well that the sender is the same site.

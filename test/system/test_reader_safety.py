@@ -482,6 +482,33 @@ def test_pages_bought_by_mistake_are_given_back(site):
     site.broker.check()
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_forms_and_frames_over_http2(make_vendor):
+    """Its filters are others."""
+    vendor = make_vendor(start=False, tls=True, modules=["http2", "cgid"])
+    cgi = os.path.join(vendor.dir, "cgi")
+    os.makedirs(cgi)
+    with open(os.path.join(cgi, "echo"), "w") as f:
+        f.write(CGI)
+    os.chmod(os.path.join(cgi, "echo"), 0o755)
+    vendor.head = "ScriptSock %s/cgid.sock\n" % vendor.dir
+    vendor.site.gate = REWRITTEN.replace("{cgi}", cgi).replace("{docroot}", vendor.site.docroot)
+    vendor.site.extra = "Protocols h2 http/1.1\n"
+    for place in ("gated", "to-sold"):
+        vendor.site.pages[place + "/keep"] = ""
+    vendor.start()
+
+    def curl(*args):
+        return subprocess.run(["curl", "-sk", "--http2", *args], stdout=subprocess.PIPE, check=True, timeout=30).stdout
+
+    for place in ("gated", "to-sold", "sold-cgi"):
+        for body in ("a=1&netpay=x", "x" * 2048):
+            assert curl("-d", body, vendor.url("/%s/echo" % place)).decode() == body
+    answer = curl("-i", "-H", "Sec-Fetch-Dest: iframe", vendor.url("/"))
+    assert answer.startswith(b"HTTP/2 200") and answer.count(b"frame-ancestors 'self'") == 1
+    assert b"frame-ancestors" not in curl("-i", vendor.url("/"))
+
+
 @pytest.mark.parametrize("mpm, tls", [("prefork", True), ("worker", False)])
 def test_every_kind_of_httpd_serves_wallets(make_vendor, mpm, tls):
     """Children that come and go, over TLS too; a graceful restart forgets nobody."""
@@ -528,6 +555,95 @@ def test_new_secrets_for_wallets(make_vendor):
     vendor.site.directives["NetPayWalletSecret"] = "file:" + names[1]
     vendor.start()
     assert readers["cookie"].follow(vendor.url("/articles/3.html")).status == 200
+
+
+# --- frames ----------------------------------------------------------------
+
+FRAMED = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+OWN_POLICY = 'Header always set Content-Security-Policy "default-src \'self\'"\n'
+PLACES = ('<Location "/redirected">\n Redirect 302 /\n</Location>\n<Location "/forbidden">\n Require all denied\n</Location>\n'
+          '<Location "/old">\n ErrorDocument 404 /index.html\n</Location>\n'
+          '<Directory "{docroot}/pretty">\n RewriteEngine on\n RewriteRule ^(.*)$ /$1 [L]\n</Directory>\n')
+
+
+def policies(url, headers=None, **more):
+    answer = client.http_request("GET", url, dict(BROWSER, **(headers or FRAMED)), **more)
+    return answer.status, [p for p in answer.all("Content-Security-Policy") if "frame-ancestors" in p]
+
+
+@pytest.mark.parametrize("own", ["", OWN_POLICY], ids=["", "own"])
+def test_free_pages_are_framed_by_nobody_else(make_vendor, own):
+    """A click that a reader was led to make in a stranger's frame would pay. Every answer, and beside the site's policy."""
+    vendor = make_vendor(start=False)
+    vendor.site.extra = PLACES + own
+    vendor.site.pages["pretty/keep"] = ""
+    vendor.start()
+    limit = "frame-ancestors 'self'"
+    for path, status in (("/", 200), ("/index.html", 200), ("/none", 404), ("/old", 404), ("/forbidden", 403), ("/redirected", 302),
+                         ("/pretty/index.html", 200), ("/.well-known/netpay", 200)):
+        assert policies(vendor.url(path)) == (status, [limit]), path
+        for change in ({"Sec-Fetch-Site": site} for site in ("same-origin", "same-site", "none")):
+            assert policies(vendor.url(path), dict(FRAMED, **change)) == (status, [limit])
+        for dest in ("frame", "embed", "object", "fencedframe"):
+            assert policies(vendor.url(path), dict(FRAMED, **{"Sec-Fetch-Dest": dest})) == (status, [limit])
+        for dest in ("document", "image", "empty", ""):
+            assert policies(vendor.url(path), dict(FRAMED, **{"Sec-Fetch-Dest": dest})) == (status, [])
+    if own:
+        answer = client.http_request("GET", vendor.url("/"), dict(BROWSER, **FRAMED))
+        assert sorted(answer.all("Content-Security-Policy")) == ["default-src 'self'", limit]
+    for path in ("/articles/1.html", "/.well-known/netpay/wallet"):  # which nobody frames
+        assert sorted("'none'" in p.split("frame-ancestors ")[1] for p in policies(vendor.url(path))[1]) == [False, True]
+    wallet = client.Wallet(vendor.broker.issuer)
+    wallet.topup(vendor.broker.mint("1.00"))
+    answer = client.pay(vendor.url("/articles/2.html"), wallet.buy(n=100), headers=FRAMED)
+    assert answer.status == 200 and limit in answer.all("Content-Security-Policy")
+
+
+NONE = ' NetPayWallets none\n</Location>'
+
+
+@pytest.mark.parametrize("change, limit", [
+    ({}, "frame-ancestors 'self'"),
+    ({"NetPayFraming": "any"}, None),
+    ({"NetPayFraming": "self https://www.news.example http://127.0.0.1:1"}, "frame-ancestors 'self' https://www.news.example http://127.0.0.1:1"),
+    ({"gate": NONE}, None),
+    ({"NetPayWallets": "none"}, None),
+    ({"gate": NONE, "NetPayFraming": "self"}, "frame-ancestors 'self'"),
+    ({"NetPayWallets": "none", "extra": '<Location "/premium/">\n NetPayWallets cookie\n</Location>'}, "frame-ancestors 'self'"),
+    ({"gate": NONE, "extra": '<Location "/more/">\n AuthType NetPay\n AuthName n\n Require netpay\n</Location>'}, "frame-ancestors 'self'"),
+    ({"no gate": True}, "frame-ancestors 'self'"),
+])
+def test_who_may_frame_is_the_operators_word(make_vendor, change, limit):
+    vendor = make_vendor(start=False)
+    vendor.site.directives.update({k: v for k, v in change.items() if k.startswith("NetPay")})
+    if "gate" in change:
+        vendor.site.gate = vendor.site.gate.replace("</Location>", change["gate"])
+    if "no gate" in change:
+        vendor.site.gate = ""
+    vendor.site.extra = change.get("extra", "")
+    vendor.start()
+    assert policies(vendor.url("/")) == (200, [limit] if limit else [])
+
+
+def test_servers_that_sell_nothing_may_be_framed(make_vendor):
+    vendor = make_vendor(start=False)
+    other = vendor.add_site("plain")
+    other.directives = {}
+    vendor.start()
+    assert policies(other.url("/")) == (200, [])
+    assert policies(vendor.url("/")) == (200, ["frame-ancestors 'self'"])
+
+
+@pytest.mark.parametrize("quick", ["on", "off"])
+def test_what_a_cache_keeps_is_limited_too(make_vendor, quick):
+    vendor = make_vendor(start=False, modules=["cache", "cache_disk"])
+    vendor.site.gate += FREE
+    vendor.site.extra = cached(vendor.dir, quick)
+    vendor.start()
+    for headers in ({"Sec-Fetch-Dest": "document"}, FRAMED, {"Sec-Fetch-Dest": "document"}, FRAMED):
+        status, found = policies(vendor.url("/free/index.html"), headers)
+        assert status == 200 and found == (["frame-ancestors 'self'"] if headers is FRAMED else [])
+    assert "HIT" in client.http_request("GET", vendor.url("/free/index.html")).get("X-Cache")
 
 
 # --- shared caches ---------------------------------------------------------

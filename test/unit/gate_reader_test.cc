@@ -22,6 +22,7 @@ class GateReaderTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(reloads_are_known);
     CPPUNIT_TEST(who_may_be_paid_for_unasked);
     CPPUNIT_TEST(who_may_be_paid_for_on_order);
+    CPPUNIT_TEST(what_is_for_a_frame);
     CPPUNIT_TEST(forms_of_other_sites_are_none);
     CPPUNIT_TEST(no_target_leads_elsewhere);
     CPPUNIT_TEST(paywall_says_what_and_how);
@@ -129,6 +130,21 @@ class GateReaderTest : public CPPUNIT_NS::TestFixture {
         f = typed();
         f.mode = "no-cors";
         CPPUNIT_ASSERT(!may_pay_ordered(f));
+    }
+
+    void what_is_for_a_frame() {
+        Fetch f;
+        for (const char* dest : {"iframe", "frame", "embed", "object", "fencedframe"}) {
+            f.dest = dest;
+            for (const char* site : {"", "none", "same-origin", "same-site", "cross-site"}) {
+                f.site = site;
+                CPPUNIT_ASSERT(for_a_frame(f));
+            }
+        }
+        for (const char* dest : {"", "document", "image", "empty", "Iframe", "iframes"}) {
+            f.dest = dest;
+            CPPUNIT_ASSERT(!for_a_frame(f));
+        }
     }
 
     void forms_of_other_sites_are_none() {
