@@ -265,6 +265,22 @@ const char* set_give_back(cmd_parms* cmd, void*, const char* seconds, const char
     });
 }
 
+const char* set_framing(cmd_parms* cmd, void*, int argc, char* const argv[]) {
+    return setting(cmd, [&](ServerConfig& c) -> const char* {
+        Framing f;
+        const std::string_view who = argc < 1 ? "" : argv[0];
+        f.any = who == "any";
+        if ((!f.any && who != "self") || (f.any && argc > 1))
+            return wrong(cmd, "write self, and the origins of other sites that may show these pages in frames, or any alone");
+        for (int i = 1; i < argc; ++i) {
+            if (!is_origin(argv[i])) return wrong(cmd, std::string("'") + argv[i] + "' is not an origin: write scheme and host, like https://www.example");
+            f.origins.emplace_back(argv[i]);
+        }
+        c.framing = std::move(f);
+        return nullptr;
+    });
+}
+
 template <class F>
 const char* per_dir(void* d, F&& f) noexcept {
     return guarded(nullptr, static_cast<const char*>("internal error"), [&]() -> const char* {
@@ -445,6 +461,7 @@ const command_rec directive_table[] = {
     {"NetPayUnconfirmed", handler(set_unconfirmed), nullptr, here, TAKE1, "pages sold of a coin taken over from another vendor before the broker confirms it; 0: none"},
     {"NetPayPrivatePeers", handler(set_private_peers), nullptr, here, FLAG, "on: other vendors may have addresses in private networks"},
     {"NetPayGiveBack", handler(set_give_back), nullptr, here, TAKE12, "how long, in seconds, readers may give a page back that they opened by mistake; [pages of a coin in a day]"},
+    {"NetPayFraming", handler(set_framing), nullptr, here, TAKE_ARGV, "who may show pages of this server in frames: self [ORIGIN ...], or any"},
     {"NetPayLog", handler(set_log), nullptr, here, TAKE1, "payment log, one JSON object a line: a file, or |program"},
     {"NetPayPrice", handler(add_price), nullptr, dirs, TAKE_ARGV, "the price: AMOUNT CUR [methods=GET,POST] [type=text/html], or free; repeatable"},
     {"NetPayPriceExpr", handler(set_price_expr), nullptr, dirs, TAKE12, "the price as an expression giving an amount, an amount and a currency, or free; [CUR]"},
@@ -492,6 +509,7 @@ void* merge_server_config(apr_pool_t* pool, void* base, void* add) {
     c->unconfirmed_pages = pick(a.unconfirmed_pages, b.unconfirmed_pages, a.unconfirmed_pages.has_value());
     c->private_peers = pick(a.private_peers, b.private_peers, a.private_peers.has_value());
     c->give_back = pick(a.give_back, b.give_back, a.give_back.has_value());
+    c->framing = pick(a.framing, b.framing, a.framing.has_value());
     c->log = pick(a.log, b.log, !a.log.empty());
     c->first_place = pick(a.first_place, b.first_place, a.first_place.file != nullptr);
     return c;

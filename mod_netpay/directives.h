@@ -37,6 +37,12 @@ struct GiveBack {
     std::uint32_t within_s = 0, per_day = 3;
 };
 
+// Who may show this server's pages in frames: itself and those origins, or anybody.
+struct Framing {
+    bool any = false;
+    std::vector<std::string> origins;
+};
+
 // Server and virtual host scope. A virtual host has what it does not set
 // itself from the main server.
 struct ServerConfig {
@@ -57,11 +63,14 @@ struct ServerConfig {
     std::optional<std::uint32_t> unconfirmed_pages;
     std::optional<bool> private_peers;
     std::optional<GiveBack> give_back;
+    std::optional<Framing> framing;
     std::string log;
     Place first_place;     // of the first directive here
 
     Vendor* resolved = nullptr;  // by startup; shared by servers of one till
     PayLog* paylog = nullptr;
+    const char* framing_policy = nullptr;  // by startup; null: none
+    bool programs_for_pages = false;       // by startup: see programs_for_pages()
 };
 
 // Where a page's title and teaser come from, beside NetPayTitle and NetPayTeaser.

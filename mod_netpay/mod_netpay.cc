@@ -4,6 +4,7 @@
 
 #include "mod_netpay/directives.h"
 #include "mod_netpay/discovery.h"
+#include "mod_netpay/framing.h"
 #include "mod_netpay/gate.h"
 #include "mod_netpay/handoff.h"
 #include "mod_netpay/metrics.h"
@@ -60,6 +61,7 @@ void register_hooks(apr_pool_t* pool) {
     ap_hook_post_config(prepare, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_read_request(hook<take_credential>, nullptr, who_reads_fields, APR_HOOK_REALLY_FIRST);
+    ap_hook_post_read_request(hook<limit_framing>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(hook<claim_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_map_to_storage(hook<claim_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_check_authn(hook<admit_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
@@ -81,6 +83,7 @@ void register_hooks(apr_pool_t* pool) {
     register_paywall_filter();
     register_teaser_filter();
     register_order_filter();
+    register_framing_filter();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "core/form.h"
 #include "mod_netpay/body.h"
 #include "mod_netpay/directives.h"
+#include "mod_netpay/filters.h"
 #include "mod_netpay/gate.h"
 #include "mod_netpay/page.h"
 #include "mod_netpay/text.h"
@@ -55,12 +56,21 @@ void put_back(request_rec* r, const std::string& body) {
     auto* alloc = r->connection->bucket_alloc;
     auto* kept = apr_brigade_create(r->pool, alloc);
     APR_BRIGADE_INSERT_TAIL(kept, apr_bucket_pool_create(pool_string(r->pool, body), body.size(), r->pool, alloc));
-    ap_add_input_filter_handle(filter_handle, kept, r, r->connection);
+    add_above_body(r, filter_handle, kept);
+}
+
+// Whether r is a POST as the browser sent it, wherever httpd has led it since:
+// no part of a page, no answer to an error, and no page that a program chose
+// after it had read what was sent, for that is a GET.
+bool posted(const request_rec* r) {
+    for (; r; r = r->prev)
+        if (r->main || r->method_number != M_POST || ap_is_HTTP_ERROR(r->status)) return false;
+    return true;
 }
 
 // Whether r may be the paywall's form: small, plain, and without a credential.
 bool looks_like_form(request_rec* r, const Passage& p) {
-    if (r->main || r->prev || r->method_number != M_POST || p.presented.count != Presented::Count::none) return false;
+    if (!posted(r) || p.presented.count != Presented::Count::none) return false;
     if (apr_table_get(r->headers_in, "Transfer-Encoding") || apr_table_get(r->headers_in, "Content-Encoding")) return false;
     const auto type = field(r->headers_in, "Content-Type");
     if (!equal_nocase(trim(type.substr(0, type.find(';'))), "application/x-www-form-urlencoded")) return false;
@@ -73,8 +83,10 @@ bool looks_like_form(request_rec* r, const Passage& p) {
 // What the page's address answers to what was not in order: the paywall, as to
 // GET, for the form is of the page that is shown for that.
 int try_again(request_rec* r, Passage& p, ewallet::Wallets& wallets, std::string_view notice) {
-    r->method = "GET";
-    r->method_number = M_GET;
+    for (request_rec* q = r; q; q = q->prev) {
+        q->method = "GET";
+        q->method_number = M_GET;
+    }
     p.notice = notice;
     const auto price = price_of(r);
     if (!price || price->free()) return see_other(r, p, p.vendor->origin + safe_target(ask_of(r, *p.vendor, {}).target), {});
@@ -116,6 +128,7 @@ Fetch fetch_of(request_rec* r) {
     Fetch f;
     f.get = top->method_number == M_GET && !top->header_only;
     f.ahead = speculative({field(h, "Sec-Purpose"), field(h, "Purpose"), field(h, "X-Purpose"), field(h, "X-Moz")});
+    f.again = reloaded(field(h, "Cache-Control"), field(h, "Pragma"));
     f.site = field(h, "Sec-Fetch-Site");
     f.mode = field(h, "Sec-Fetch-Mode");
     f.dest = field(h, "Sec-Fetch-Dest");
@@ -199,14 +212,12 @@ std::optional<int> take_order(request_rec* r, Passage& p) {
 }
 
 void register_order_filter() {
-    // Nearer to the connection than what a handler puts in to decode what is sent.
-    constexpr auto below_content = static_cast<ap_filter_type>(AP_FTYPE_CONTENT_SET + 1);
     filter_handle = ap_register_input_filter(
         "NETPAY_UNREAD",
         [](ap_filter_t* f, apr_bucket_brigade* bb, ap_input_mode_t mode, apr_read_type_e block, apr_off_t bytes) {
             return guarded(f->r, apr_status_t{AP_FILTER_ERROR}, [&] { return unread_filter(f, bb, mode, block, bytes); });
         },
-        nullptr, below_content);
+        nullptr, AP_FTYPE_PROTOCOL);
 }
 
 }  // namespace netpay::glue

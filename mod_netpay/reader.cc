@@ -1,5 +1,7 @@
 #include "mod_netpay/reader.h"
 
+#include <algorithm>
+
 #include "mod_netpay/text.h"
 
 namespace netpay {
@@ -25,14 +27,25 @@ bool speculative(const Purpose& p) {
     return false;
 }
 
+bool reloaded(std::string_view cache_control, std::string_view pragma) {
+    const std::string said = lower(cache_control);
+    return said.find("max-age=0") != std::string::npos || said.find("no-cache") != std::string::npos ||
+           lower(pragma).find("no-cache") != std::string::npos;
+}
+
 bool may_pay_unasked(const Fetch& f) {
-    return f.get && !f.ahead && f.mode == "navigate" && f.dest == "document" && f.user == "?1" &&
+    return f.get && !f.ahead && !f.again && f.mode == "navigate" && f.dest == "document" && f.user == "?1" &&
            (f.site == "same-origin" || f.site == "same-site");
 }
 
 bool may_pay_ordered(const Fetch& f) {
     const bool silent = f.site.empty() && f.mode.empty() && f.dest.empty();
     return f.get && !f.ahead && (silent || (f.mode == "navigate" && f.dest == "document"));
+}
+
+bool for_a_frame(const Fetch& f) {
+    static constexpr std::string_view frames[] = {"iframe", "frame", "embed", "object", "fencedframe"};
+    return std::find(std::begin(frames), std::end(frames), f.dest) != std::end(frames);
 }
 
 bool own_form(const Fetch& f, std::string_view origin) {

@@ -18,11 +18,16 @@ struct Purpose {
 // never come. Such a request never spends, whatever it carries.
 bool speculative(const Purpose& purpose);
 
+// Whether the reader loads a page again that she is on: browsers say the same
+// of a reload as of a link, but for these fields (Cache-Control, Pragma).
+bool reloaded(std::string_view cache_control, std::string_view pragma);
+
 // Who asks for what (Fetch Metadata); empty where absent. No script and no
 // other site can set these fields.
 struct Fetch {
     bool get = false;         // GET, and no HEAD
     bool ahead = false;       // speculative()
+    bool again = false;       // reloaded()
     std::string_view site;    // Sec-Fetch-Site: none, same-origin, same-site, cross-site
     std::string_view mode;    // Sec-Fetch-Mode
     std::string_view dest;    // Sec-Fetch-Dest
@@ -35,12 +40,18 @@ struct Fetch {
 // frame, by a script, a refresh or a picture's address. Nor by an address that
 // she typed or a bookmark: browsers say "none" of those, and go on saying it
 // where another site, or a shortened address, sends her on to a page she never
-// named. A browser that does not say so is asked.
+// named. Nor by a reload, for she has the page already. A browser that does not
+// say so is asked.
 bool may_pay_unasked(const Fetch& fetch);
 
 // Whether a page that she ordered a moment ago may be paid: opened as a page.
 // The order itself is her word, so a browser that says nothing will do.
 bool may_pay_ordered(const Fetch& fetch);
+
+// Whether the page will be shown in a frame, whoever's frame that is: what frames
+// it may be framed itself. A browser that does not say so is asked for each page,
+// so that nobody gains by framing one for it.
+bool for_a_frame(const Fetch& fetch);
 
 // Whether a form was sent from a page of `origin`: browsers name the sender of
 // every POST, unless the site's own Referrer-Policy forbids it. Then they say

@@ -22,6 +22,7 @@ struct Scope {
     bool own_page = false;  // NetPayPaywall is set in it or around it
     bool section = false;   // <Location> and the like; else a server
     bool wallets = true;    // e-wallets are offered to browsers
+    bool teasers = false;   // some place in the configuration has NetPayTeaserFrom file
     std::vector<std::string_view> brokers;  // issuers of the server
 };
 
@@ -52,10 +53,39 @@ bool sells_within(const ap_directive_t* d) {
 bool sells_itself(const ap_directive_t* d) {
     for (; d; d = d->next) {
         if (asks_for_payment(d)) return true;
-        // <RequireAny> and its like are no places of their own.
-        if (equal_nocase(std::string_view(d->directive).substr(0, 8), "<Require") && sells_itself(d->first_child)) return true;
+        // <RequireAny> and its like are no places of their own, nor is <Limit>.
+        const std::string_view name = d->directive;
+        const bool part = equal_nocase(name.substr(0, 8), "<Require") || equal_nocase(name.substr(0, 6), "<Limit");
+        if (part && sells_itself(d->first_child)) return true;
     }
     return false;
+}
+
+// The first directive below d for which f holds, except in virtual hosts.
+template <class F>
+const ap_directive_t* find(const ap_directive_t* d, const F& f) {
+    for (; d; d = d->next) {
+        if (f(d)) return d;
+        if (is(d, "<VirtualHost")) continue;
+        if (const auto* found = find(d->first_child, f)) return found;
+    }
+    return nullptr;
+}
+
+// The trees that a server's configuration comes from: the main server's, and a virtual host's own.
+std::vector<const ap_directive_t*> trees(const server_rec* s) {
+    std::vector<const ap_directive_t*> out{ap_conftree};
+    for (const auto* d = ap_conftree; s->is_virtual && s->defn_name && d; d = d->next)
+        if (is(d, "<VirtualHost") && d->filename && std::string_view(d->filename) == s->defn_name &&
+            d->line_num == static_cast<int>(s->defn_line_number))
+            out.push_back(d->first_child);
+    return out;
+}
+
+bool reads_files(const ap_directive_t* d) { return is(d, "NetPayTeaserFrom") && first_is(d, "file"); }
+
+bool gives_pages_to_program(const ap_directive_t* d) {
+    return (is(d, "Action") && (first_is(d, "text/html") || first_is(d, "application/xhtml+xml"))) || (is(d, "Script") && first_is(d, "GET"));
 }
 
 bool sets(const ap_directive_t* d, const char* name) {
@@ -64,10 +94,27 @@ bool sets(const ap_directive_t* d, const char* name) {
     return false;
 }
 
-bool offers_wallets(const ap_directive_t* d, bool above) {
+bool wallets_said(const ap_directive_t* d, bool above) {
     for (; d; d = d->next)
         if (is(d, "NetPayWallets")) above = !first_is(d, "none");
     return above;
+}
+
+// What is said of e-wallets where pages are sold, and in sections of their own.
+struct Offers {
+    bool sells = false, wallets = false;
+};
+
+void look_for_offers(const ap_directive_t* d, bool wallets, Offers& out) {
+    if (sells_itself(d)) {
+        out.sells = true;
+        out.wallets = out.wallets || wallets;
+    }
+    for (; d; d = d->next) {
+        if (!d->first_child || is(d, "<VirtualHost")) continue;
+        out.wallets = out.wallets || wallets_said(d->first_child, false);
+        look_for_offers(d->first_child, wallets_said(d->first_child, wallets), out);
+    }
 }
 
 void add_brokers(const ap_directive_t* d, std::vector<std::string_view>& out) {
@@ -133,13 +180,52 @@ void check_policy(const ap_directive_t* d, const Scope& scope, std::vector<Findi
                                   ": the paywall's button leads there, and browsers would not follow"});
 }
 
+void check_limit(const ap_directive_t* d, std::vector<Finding>& out) {
+    if (!is(d, "<Limit") && !is(d, "<LimitExcept")) return;
+    const auto* gate = find(d->first_child, [](const ap_directive_t* q) { return is(q, "Require") && first_is(q, "netpay"); });
+    if (!gate) return;
+    out.push_back({gate, "Require netpay within " + std::string(d->directive) + " " + d->args +
+                             " lets all other methods through unpaid, perhaps the POST of the paywall's own button: "
+                             "write it outside, and NetPayPrice free methods=... for methods that cost nothing"});
+}
+
+// AllowMethods of one section, taken together as httpd does.
+void check_methods(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
+    if (!scope.wallets || (!scope.sells && (scope.section || !scope.contains))) return;
+    const ap_directive_t* last = nullptr;
+    bool some = false, post = false;  // none named: all are allowed
+    for (; d; d = d->next) {
+        if (!is(d, "AllowMethods")) continue;
+        last = d;
+        for (const auto method : words(d)) {
+            some = !equal_nocase(method, "reset");
+            post = some && (post || method == "POST");
+        }
+    }
+    if (some && !post)
+        out.push_back({last, "AllowMethods leaves out POST where e-wallets are offered: the paywall's button sends one to the page's own address; "
+                             "add POST, or set NetPayWallets none here"});
+}
+
+void check_action(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
+    if (scope.teasers && gives_pages_to_program(d))
+        out.push_back({d, std::string(d->directive) + " gives pages to a program by their type or method: NetPayTeaserFrom file reads none in this server, for they may be its source"});
+}
+
 void check_proxy(const ap_directive_t* d, std::vector<Finding>& out) {
     const auto w = words(d);
     if (!is(d, "ProxyPass") || w.size() < 2 || w[1] == "!" || !w[0].starts_with("/.well-known/netpay")) return;
     out.push_back({d, "ProxyPass of " + std::string(w[0]) + " is passed by: the module itself answers there"});
 }
 
+// <Location "/"> is all of its server.
+bool is_everything(const ap_directive_t* d) {
+    const std::string_view path = d->args ? d->args : "";
+    return is(d, "<Location") && (path == "/>" || path == "\"/\">");
+}
+
 void check(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& out) {
+    check_methods(d, scope, out);
     for (; d; d = d->next) {
         check_cache(d, out);
         check_fields(d, scope, out);
@@ -148,19 +234,37 @@ void check(const ap_directive_t* d, const Scope& scope, std::vector<Finding>& ou
         check_grace(d, scope, out);
         check_policy(d, scope, out);
         check_proxy(d, out);
+        check_limit(d, out);
+        check_action(d, scope, out);
         if (!d->first_child) continue;
         Scope inner = scope;
-        inner.section = !is(d, "<VirtualHost");
+        const bool everything = is_everything(d);
+        inner.section = !is(d, "<VirtualHost") && !everything;
         inner.sells = scope.sells || sells_itself(d->first_child);
-        inner.contains = sells_within(d->first_child);
+        inner.contains = sells_within(d->first_child) || (everything && scope.contains);
         inner.own_page = scope.own_page || sets(d->first_child, "NetPayPaywall");
-        inner.wallets = offers_wallets(d->first_child, scope.wallets);
-        if (!inner.section) add_brokers(d->first_child, inner.brokers);
+        inner.wallets = wallets_said(d->first_child, scope.wallets);
+        if (is(d, "<VirtualHost")) add_brokers(d->first_child, inner.brokers);
         check(d->first_child, inner, out);
     }
 }
 
 }  // namespace
+
+bool offers_wallets(const server_rec* s) {
+    const auto all = trees(s);
+    bool wallets = true;
+    for (const auto* tree : all) wallets = wallets_said(tree, wallets);
+    Offers found;
+    for (const auto* tree : all) look_for_offers(tree, wallets, found);
+    return found.wallets || (!found.sells && wallets);  // a .htaccess may sell
+}
+
+bool programs_for_pages(const server_rec* s) {
+    for (const auto* tree : trees(s))
+        if (find(tree, gives_pages_to_program)) return true;
+    return false;
+}
 
 void check_for_readers(server_rec* s) {
     if (!sells_within(ap_conftree)) return;
@@ -168,8 +272,11 @@ void check_for_readers(server_rec* s) {
     main.sells = sells_itself(ap_conftree);
     main.contains = true;
     main.own_page = sets(ap_conftree, "NetPayPaywall");
-    main.wallets = offers_wallets(ap_conftree, true);
+    main.wallets = wallets_said(ap_conftree, true);
     add_brokers(ap_conftree, main.brokers);
+    for (const auto* host = ap_conftree; host; host = host->next)
+        if (is(host, "<VirtualHost") && find(host->first_child, reads_files)) main.teasers = true;
+    main.teasers = main.teasers || find(ap_conftree, reads_files);
     std::vector<Finding> findings;
     check(ap_conftree, main, findings);
     for (const auto& f : findings)

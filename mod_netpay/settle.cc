@@ -1,9 +1,7 @@
 #include "mod_netpay/settle.h"
 
-#include <mod_core.h>
-#include <util_filter.h>
-
 #include "core/receipt.h"
+#include "mod_netpay/filters.h"
 #include "mod_netpay/gate.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/order.h"
@@ -108,38 +106,9 @@ apr_status_t settle_filter(ap_filter_t* f, apr_bucket_brigade* bb) {
     return ap_pass_brigade(f->next, bb);
 }
 
-// The filters' own place does not do: beside the other protocol filters httpd
-// would put this one behind those that write the header.
-void splice(request_rec* r, ap_filter_t* mine) {
-    for (auto* f = r->proto_output_filters; f; f = f->next) {
-        if (f->frec != ap_byterange_filter_handle) continue;
-        mine->next = f->next;
-        f->next = mine;
-        return;
-    }
-    mine->next = r->proto_output_filters;
-    if (r->output_filters == r->proto_output_filters) {
-        r->output_filters = mine;
-    } else {
-        for (auto* f = r->output_filters; f; f = f->next) {
-            if (f->next != r->proto_output_filters) continue;
-            f->next = mine;
-            break;
-        }
-    }
-    r->proto_output_filters = mine;
-}
-
 }  // namespace
 
-void watch_answer(request_rec* r, Passage& p) {
-    auto* mine = static_cast<ap_filter_t*>(apr_pcalloc(topmost(r)->pool, sizeof(ap_filter_t)));
-    mine->frec = filter_handle;
-    mine->ctx = &p;
-    mine->r = r;
-    mine->c = r->connection;
-    splice(r, mine);
-}
+void watch_answer(request_rec* r, Passage& p) { add_before_header(r, filter_handle, &p); }
 
 void register_settle_filter() {
     filter_handle = ap_register_output_filter(

@@ -16,6 +16,7 @@
 #include "core/jws.h"
 #include "core/key.h"
 #include "mod_netpay/directives.h"
+#include "mod_netpay/framing.h"
 #include "mod_netpay/handoff.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/payment_log.h"
@@ -315,6 +316,8 @@ bool prepare_vendor(apr_pool_t* pconf, server_rec* s, std::map<std::string, Vend
         vendors->push_back(v);
     }
     c.resolved = v;
+    c.framing_policy = framing_policy(pconf, s);
+    c.programs_for_pages = programs_for_pages(s);
     return true;
 }
 

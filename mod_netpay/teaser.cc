@@ -21,6 +21,19 @@ std::string evaluated(request_rec* r, const ap_expr_info_t* expr, const char* di
     return !error && value ? value : "";
 }
 
+// Whether r may be given to a program by mod_actions, by its media type, which
+// shows in no handler: where the configuration says so, or where a .htaccess
+// might.
+bool may_be_acted_on(const request_rec* r) {
+    if (server_config(r->server).programs_for_pages) return true;
+    if (!ap_find_linked_module("mod_actions.c")) return false;
+    for (const auto* h = r->htaccess; h; h = h->next) {
+        const bool listed = h->override_list && (apr_table_get(h->override_list, "Action") || apr_table_get(h->override_list, "Script"));
+        if (h->htaccess && ((h->override & OR_FILEINFO) || listed)) return true;
+    }
+    return false;
+}
+
 // Whether what httpd would serve is the file itself, as HTML: a program's
 // source is nobody's business.
 bool plain_page(const request_rec* r) {
@@ -28,7 +41,7 @@ bool plain_page(const request_rec* r) {
     const auto bare = lower(trim(type.substr(0, type.find(';'))));
     return r->status == HTTP_OK && r->finfo.filetype == APR_REG && !(r->path_info && *r->path_info) && !r->content_encoding &&
            (bare == "text/html" || bare == "application/xhtml+xml") &&
-           (handler.empty() || handler == "default-handler" || handler == type);
+           (handler.empty() || handler == "default-handler" || handler == type) && !may_be_acted_on(r);
 }
 
 // Whether teasers of the place that r ends at, an index page perhaps, come from there.

@@ -14,6 +14,7 @@ import stack as stacks
 from surfer import Surfer
 
 WALLET = "/.well-known/netpay/wallet"
+CLICKED = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}
 GATE = ('<Location "/articles/">\n AuthType NetPay\n AuthName "{realm}"\n Require netpay\n NetPayPrice 0.02 usd\n'
         ' NetPayWallets server cookie\n</Location>\n'
         '<Location "/premium/">\n AuthType NetPay\n AuthName "{realm}"\n Require netpay\n NetPayPrice 0.10 usd\n</Location>\n'
@@ -128,6 +129,9 @@ def test_asked_for_every_page(town):
     {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Purpose": "prefetch;prerender"},
     {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1",
      "Purpose": "prefetch"},
+    dict(CLICKED, **{"Cache-Control": "max-age=0"}),  # a reload, which may be long after
+    dict(CLICKED, **{"Cache-Control": "no-cache", "Pragma": "no-cache"}),
+    dict(CLICKED, Pragma="no-cache"),
     {},
 ])
 def test_nothing_is_paid_that_nobody_asked_for(town, fields):
@@ -138,8 +142,7 @@ def test_nothing_is_paid_that_nobody_asked_for(town, fields):
     for method in ("GET", "HEAD"):
         assert reader.fetch(method, one.url(page(20)), fields).status == 402
     # And where she did, a HEAD does not pay either.
-    clicked = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}
-    assert reader.fetch("HEAD", one.url(page(20)), clicked).status == 402
+    assert reader.fetch("HEAD", one.url(page(20)), CLICKED).status == 402
     # An address typed is not paid unasked, as it may be another's that leads here.
     assert reader.open(one.url(page(20))).status == 402
     assert paid(reader.click(page(20)), 20) and spent(reader) == 40

@@ -65,6 +65,21 @@ def test_limits_changed_at_the_broker_are_obeyed(market):
     assert paid(reader.press("Read for"), 3) and spent(reader) == 60
 
 
+@pytest.mark.parametrize("kind", ["server", "cookie"])
+def test_a_reload_is_free_for_a_while_and_then_asks(market, kind):
+    """Browsers say of a reload what they say of a link, but that it is to be fresh."""
+    site, reload = market.sites[0], {"Cache-Control": "max-age=0"}
+    reader = reader_of(market, kind)
+    assert paid(reader.click(page(2)), 2) and spent(reader) == 40
+    for _ in range(3):
+        assert paid(reader.follow(site.url(page(2)), reload), 2) and spent(reader) == 40
+    market.pass_time(FIVE_MINUTES)
+    assert reader.follow(site.url(page(2)), reload).status == 402
+    # Browsers mark the form in the same way, and what follows it: she has asked for that.
+    assert paid(reader.press("Read for", reload), 2) and spent(reader) == 60
+    assert paid(reader.click(page(3)), 3) and spent(reader) == 80
+
+
 def test_a_day_at_a_site(market):
     """What was granted yesterday does not add to today's limit, unless she clicks."""
     site = market.sites[0]

@@ -225,6 +225,39 @@ def test_files_that_are_no_pages_tell_nothing(site, path):
     assert paywall(site, path).by["h1"] == "This page costs 2 ¢"
 
 
+ACTIONS = [  # in the server, in .htaccess; whether the file is told of
+    ("", "", True),
+    ("Action image/png /run\nScript PUT /run", "", True),
+    ("Action text/html /run", "", False),
+    ("Action Application/XHTML+XML /run", "", False),
+    ("Script GET /run", "", False),
+    ('<Location "/file/">\nAction text/html /run\n</Location>', "", False),
+    ("", "Action text/html /run", False),
+    ("", "DirectoryIndex a.html", False),  # it might have been an Action
+]
+
+
+@pytest.mark.parametrize("server, htaccess, told", ACTIONS)
+def test_source_of_what_a_program_handles_is_not_told(make_vendor, server, htaccess, told):
+    """mod_actions gives files to programs by their media type, and no handler shows it."""
+    vendor = make_vendor(start=False, modules=["actions"], pages={"file/a.html": "<title>Rain</title><p>password=SOURCE"})
+    vendor.site.gate, vendor.site.extra = sold("/file/", "NetPayTeaserFrom file 60"), server
+    if htaccess:
+        vendor.site.pages["file/.htaccess"] = htaccess
+    vendor.start()
+    answer = client.http_request("GET", vendor.url("/file/a.html"), BROWSER)
+    assert answer.status == 402 and (b"SOURCE" in answer.body) == told and (b"<h1>Rain" in answer.body) == told
+
+
+def test_htaccess_that_cannot_act_hinders_no_teaser(make_vendor):
+    vendor = make_vendor(start=False, modules=["actions"],
+                         pages={"file/a.html": "<title>Rain</title><p>It rains.", "file/.htaccess": 'NetPayTitle "Sun"'})
+    vendor.site.gate, vendor.site.extra = sold("/file/", "NetPayTeaserFrom file 60"), '<Directory "{docroot}">\nAllowOverride AuthConfig\n</Directory>'
+    vendor.start()
+    page = Reader(client.http_request("GET", vendor.url("/file/a.html"), BROWSER).body.decode())
+    assert page.by["h1"] == "Sun" and page.by["teaser"] == "It rains."
+
+
 def test_teaser_by_the_pages_own_program(site):
     before = len(open(site.cgi_log).readlines())
     page = paywall(site, "/cgi/page?x=1")

@@ -4,7 +4,10 @@ and crawlers; frames; clicks that were none, and where clicks lead; shared cache
 import concurrent.futures
 import os
 import re
+import shutil
 import socket
+import subprocess
+import types
 import urllib.parse
 
 import pytest
@@ -344,6 +347,88 @@ def test_the_sites_own_forms_arrive_whole(site, reader, body, chunked):
         assert answer.status == 200 and answer.body == body, (answer.status, len(answer.body))
 
 
+SOLD = '<Location "%s">\n AuthType NetPay\n AuthName "n"\n Require netpay\n NetPayPrice 0.02 usd\n%s</Location>\n'
+REWRITTEN = (SOLD % ("/news/", "") + SOLD % ("/gated/", " NetPayPrice free methods=POST\n") + SOLD % ("/sold-cgi/", " NetPayPrice free methods=POST\n")
+             + 'ScriptAlias "/sold-cgi/" "{cgi}/"\nScriptAlias "/free-cgi/" "{cgi}/"\n<Directory "{cgi}">\n Options +ExecCGI\n Require all granted\n</Directory>\n'
+             'ErrorDocument 404 /news/1.html\n'
+             + "".join('<Directory "{docroot}/%s">\n RewriteEngine on\n RewriteRule ^(.*)$ %s/$1 [L]\n</Directory>\n' % place for place in
+                       (("pretty", "/news"), ("gated", "/free-cgi"), ("to-sold", "/sold-cgi"), ("to-free", "/free-cgi"), ("twice", "/pretty"))))
+
+
+@pytest.fixture(scope="module")
+def rewritten(site):
+    """Places that lead on within httpd by a rule of their directory, some of them to what is sold."""
+    vendor = stacks.Vendor(os.path.join(site.dir, "rewritten"), broker=site.broker, modules=["cgid"], host="127.0.0.4")
+    vendor.head = "ScriptSock %s/cgid.sock\n" % vendor.dir
+    vendor.site.gate = REWRITTEN.replace("{cgi}", os.path.join(site.dir, "cgi")).replace("{docroot}", vendor.site.docroot)
+    for number in range(1, 8):
+        vendor.site.pages["news/%d.html" % number] = "<title>N</title><p>PAID-NEWS-%d" % number
+    for place in ("pretty", "gated", "to-sold", "to-free", "twice"):
+        vendor.site.pages[place + "/keep"] = ""
+    vendor.start()
+    yield types.SimpleNamespace(vendor=vendor, broker=site.broker)
+    vendor.stop()
+
+
+@pytest.fixture(scope="module")
+def guest(rewritten):
+    surfer = Surfer()
+    surfer.sign_up(rewritten.broker, "5.00")
+    surfer.get_wallet(rewritten.vendor.url("/pretty/1.html"), automatic=None, per_day="5.00")  # as newcomers do
+    assert surfer.status == 200 and "PAID-NEWS-1" in surfer.body and surfer.url == rewritten.vendor.url("/pretty/1.html")
+    return surfer
+
+
+@pytest.mark.parametrize("page, number", [("/pretty/2.html", 2), ("/twice/3.html?x=//evil.example", 3), ("/news/4.html", 4)])
+def test_pages_reached_by_rewriting_are_read_by_a_click(rewritten, guest, page, number):
+    assert guest.open(rewritten.vendor.url(page)).status == 402
+    values = guest.values("Read for")
+    # What was no order is answered by the paywall, with buttons that work.
+    for wrong in (dict(values, token=values["token"][:-1]), dict(values, netpay="buy")):
+        answer = sent(guest, rewritten, page, wrong)
+        assert answer.status == 402 and not orders(answer) and b"Please try again" in answer.body and b'name="token"' in answer.body
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": None}, {"Sec_Fetch_Site": "cross-site"}):
+        assert sent(guest, rewritten, page, values, **headers).status == 402
+    assert guest.press("Read for").status == 200 and "PAID-NEWS-%d" % number in guest.body and guest.url == rewritten.vendor.url(page)
+    stacks.wait_for(lambda: [p["units"] for p in charged(rewritten, page)] == [20], what="sold once")
+    assert guest.open(rewritten.vendor.url(page)).status == 200
+
+
+def test_tokens_hold_for_the_address_that_was_asked_for(rewritten, guest):
+    """The same page by another address is another."""
+    guest.open(rewritten.vendor.url("/pretty/5.html"))
+    values = guest.values("Read for")
+    for page in ("/news/5.html", "/twice/5.html", "/pretty/6.html", "/to-sold/echo"):
+        answer = sent(guest, rewritten, page, values)
+        assert answer.status == 402 and not orders(answer) and not answer.get("Location"), page
+
+
+def test_errors_take_no_orders(rewritten, guest):
+    guest.open(rewritten.vendor.url("/news/1.html"))
+    for page in ("/none", "/to-free/none"):
+        answer = sent(guest, rewritten, page, guest.values("Read for" if "Read for" in guest.body else "Pay "))
+        assert answer.status == 404 and not orders(answer) and not answer.get("Location")
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda b: "%d" % len(b))
+@pytest.mark.parametrize("place", ["gated", "to-sold", "to-free"])
+def test_the_sites_own_forms_arrive_whole_by_rewriting(rewritten, guest, place, body):
+    for who in (guest, Surfer()):
+        answer = who.fetch("POST", rewritten.vendor.url("/%s/echo" % place), dict(FORM, Origin=rewritten.vendor.origin), body)
+        assert answer.status == 200 and answer.body == body, (answer.status, len(answer.body))
+
+
+def test_free_places_that_lead_to_free_ones_read_no_forms(rewritten, guest):
+    guest.open(rewritten.vendor.url("/news/6.html"))
+    body = urllib.parse.urlencode(guest.values("Read for")).encode()
+    answer = guest.fetch("POST", rewritten.vendor.url("/to-free/echo"), dict(FORM, Origin=rewritten.vendor.origin), body)
+    assert answer.status == 200 and answer.body == body
+    # Where the gate is, the paywall's form reaches no handler.
+    for place in ("gated", "to-sold"):
+        answer = guest.fetch("POST", rewritten.vendor.url("/%s/echo" % place), dict(FORM, Origin=rewritten.vendor.origin), body)
+        assert answer.status in (303, 402) and not orders(answer) and b"token=" not in answer.body
+
+
 def test_programs_do_not_get_the_wallets_cookies(site, reader):
     page = "/cgi/echo?cookie"
     reader.jar(site.vendor.origin)["site"] = "its own"
@@ -397,6 +482,33 @@ def test_pages_bought_by_mistake_are_given_back(site):
     site.broker.check()
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_forms_and_frames_over_http2(make_vendor):
+    """Its filters are others."""
+    vendor = make_vendor(start=False, tls=True, modules=["http2", "cgid"])
+    cgi = os.path.join(vendor.dir, "cgi")
+    os.makedirs(cgi)
+    with open(os.path.join(cgi, "echo"), "w") as f:
+        f.write(CGI)
+    os.chmod(os.path.join(cgi, "echo"), 0o755)
+    vendor.head = "ScriptSock %s/cgid.sock\n" % vendor.dir
+    vendor.site.gate = REWRITTEN.replace("{cgi}", cgi).replace("{docroot}", vendor.site.docroot)
+    vendor.site.extra = "Protocols h2 http/1.1\n"
+    for place in ("gated", "to-sold"):
+        vendor.site.pages[place + "/keep"] = ""
+    vendor.start()
+
+    def curl(*args):
+        return subprocess.run(["curl", "-sk", "--http2", *args], stdout=subprocess.PIPE, check=True, timeout=30).stdout
+
+    for place in ("gated", "to-sold", "sold-cgi"):
+        for body in ("a=1&netpay=x", "x" * 2048):
+            assert curl("-d", body, vendor.url("/%s/echo" % place)).decode() == body
+    answer = curl("-i", "-H", "Sec-Fetch-Dest: iframe", vendor.url("/"))
+    assert answer.startswith(b"HTTP/2 200") and answer.count(b"frame-ancestors 'self'") == 1
+    assert b"frame-ancestors" not in curl("-i", vendor.url("/"))
+
+
 @pytest.mark.parametrize("mpm, tls", [("prefork", True), ("worker", False)])
 def test_every_kind_of_httpd_serves_wallets(make_vendor, mpm, tls):
     """Children that come and go, over TLS too; a graceful restart forgets nobody."""
@@ -443,6 +555,95 @@ def test_new_secrets_for_wallets(make_vendor):
     vendor.site.directives["NetPayWalletSecret"] = "file:" + names[1]
     vendor.start()
     assert readers["cookie"].follow(vendor.url("/articles/3.html")).status == 200
+
+
+# --- frames ----------------------------------------------------------------
+
+FRAMED = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
+OWN_POLICY = 'Header always set Content-Security-Policy "default-src \'self\'"\n'
+PLACES = ('<Location "/redirected">\n Redirect 302 /\n</Location>\n<Location "/forbidden">\n Require all denied\n</Location>\n'
+          '<Location "/old">\n ErrorDocument 404 /index.html\n</Location>\n'
+          '<Directory "{docroot}/pretty">\n RewriteEngine on\n RewriteRule ^(.*)$ /$1 [L]\n</Directory>\n')
+
+
+def policies(url, headers=None, **more):
+    answer = client.http_request("GET", url, dict(BROWSER, **(headers or FRAMED)), **more)
+    return answer.status, [p for p in answer.all("Content-Security-Policy") if "frame-ancestors" in p]
+
+
+@pytest.mark.parametrize("own", ["", OWN_POLICY], ids=["", "own"])
+def test_free_pages_are_framed_by_nobody_else(make_vendor, own):
+    """A click that a reader was led to make in a stranger's frame would pay. Every answer, and beside the site's policy."""
+    vendor = make_vendor(start=False)
+    vendor.site.extra = PLACES + own
+    vendor.site.pages["pretty/keep"] = ""
+    vendor.start()
+    limit = "frame-ancestors 'self'"
+    for path, status in (("/", 200), ("/index.html", 200), ("/none", 404), ("/old", 404), ("/forbidden", 403), ("/redirected", 302),
+                         ("/pretty/index.html", 200), ("/.well-known/netpay", 200)):
+        assert policies(vendor.url(path)) == (status, [limit]), path
+        for change in ({"Sec-Fetch-Site": site} for site in ("same-origin", "same-site", "none")):
+            assert policies(vendor.url(path), dict(FRAMED, **change)) == (status, [limit])
+        for dest in ("frame", "embed", "object", "fencedframe"):
+            assert policies(vendor.url(path), dict(FRAMED, **{"Sec-Fetch-Dest": dest})) == (status, [limit])
+        for dest in ("document", "image", "empty", ""):
+            assert policies(vendor.url(path), dict(FRAMED, **{"Sec-Fetch-Dest": dest})) == (status, [])
+    if own:
+        answer = client.http_request("GET", vendor.url("/"), dict(BROWSER, **FRAMED))
+        assert sorted(answer.all("Content-Security-Policy")) == ["default-src 'self'", limit]
+    for path in ("/articles/1.html", "/.well-known/netpay/wallet"):  # which nobody frames
+        assert sorted("'none'" in p.split("frame-ancestors ")[1] for p in policies(vendor.url(path))[1]) == [False, True]
+    wallet = client.Wallet(vendor.broker.issuer)
+    wallet.topup(vendor.broker.mint("1.00"))
+    answer = client.pay(vendor.url("/articles/2.html"), wallet.buy(n=100), headers=FRAMED)
+    assert answer.status == 200 and limit in answer.all("Content-Security-Policy")
+
+
+NONE = ' NetPayWallets none\n</Location>'
+
+
+@pytest.mark.parametrize("change, limit", [
+    ({}, "frame-ancestors 'self'"),
+    ({"NetPayFraming": "any"}, None),
+    ({"NetPayFraming": "self https://www.news.example http://127.0.0.1:1"}, "frame-ancestors 'self' https://www.news.example http://127.0.0.1:1"),
+    ({"gate": NONE}, None),
+    ({"NetPayWallets": "none"}, None),
+    ({"gate": NONE, "NetPayFraming": "self"}, "frame-ancestors 'self'"),
+    ({"NetPayWallets": "none", "extra": '<Location "/premium/">\n NetPayWallets cookie\n</Location>'}, "frame-ancestors 'self'"),
+    ({"gate": NONE, "extra": '<Location "/more/">\n AuthType NetPay\n AuthName n\n Require netpay\n</Location>'}, "frame-ancestors 'self'"),
+    ({"no gate": True}, "frame-ancestors 'self'"),
+])
+def test_who_may_frame_is_the_operators_word(make_vendor, change, limit):
+    vendor = make_vendor(start=False)
+    vendor.site.directives.update({k: v for k, v in change.items() if k.startswith("NetPay")})
+    if "gate" in change:
+        vendor.site.gate = vendor.site.gate.replace("</Location>", change["gate"])
+    if "no gate" in change:
+        vendor.site.gate = ""
+    vendor.site.extra = change.get("extra", "")
+    vendor.start()
+    assert policies(vendor.url("/")) == (200, [limit] if limit else [])
+
+
+def test_servers_that_sell_nothing_may_be_framed(make_vendor):
+    vendor = make_vendor(start=False)
+    other = vendor.add_site("plain")
+    other.directives = {}
+    vendor.start()
+    assert policies(other.url("/")) == (200, [])
+    assert policies(vendor.url("/")) == (200, ["frame-ancestors 'self'"])
+
+
+@pytest.mark.parametrize("quick", ["on", "off"])
+def test_what_a_cache_keeps_is_limited_too(make_vendor, quick):
+    vendor = make_vendor(start=False, modules=["cache", "cache_disk"])
+    vendor.site.gate += FREE
+    vendor.site.extra = cached(vendor.dir, quick)
+    vendor.start()
+    for headers in ({"Sec-Fetch-Dest": "document"}, FRAMED, {"Sec-Fetch-Dest": "document"}, FRAMED):
+        status, found = policies(vendor.url("/free/index.html"), headers)
+        assert status == 200 and found == (["frame-ancestors 'self'"] if headers is FRAMED else [])
+    assert "HIT" in client.http_request("GET", vendor.url("/free/index.html")).get("X-Cache")
 
 
 # --- shared caches ---------------------------------------------------------
@@ -534,7 +735,7 @@ def test_cache_in_front(make_vendor, quick):
 
 @pytest.fixture(scope="module")
 def sample(shared):
-    vendor = stacks.Vendor(os.path.join(shared.dir, "warned"), broker=shared.broker, modules=["cache", "cache_disk", "expires", "proxy"],
+    vendor = stacks.Vendor(os.path.join(shared.dir, "warned"), broker=shared.broker, modules=["cache", "cache_disk", "expires", "proxy", "actions", "allowmethods"],
                            gate='<Location "/articles/">\n AuthType NetPay\n AuthName "n"\n Require netpay\n'
                                 ' NetPayPrice 0.02 usd\n #here\n</Location>\n<Location "/free/">\n #free\n</Location>\n')
     status, text = vendor.configtest()
@@ -571,6 +772,9 @@ def warnings_for(sample, line, place):
     ("gate", "NetPayPaywall {dir}/page.html\nErrorDocument 402 /pay.html", "place of NetPayPaywall"),
     ("host", "Header always set Content-Security-Policy \"default-src 'self'; form-action 'self'\"", "form-action does not name http://127"),
     ("gate", "NetPayGrace 0 0", "NetPayGrace 0 makes"), ("host", "NetPayGrace 0 3", "NetPayGrace 0 makes"),
+    ("gate", "AllowMethods GET HEAD", "AllowMethods leaves out POST"), ("gate", "AllowMethods POST\nAllowMethods reset\nAllowMethods GET", "AllowMethods leaves out POST"),
+    ("free", "NetPayTeaserFrom file\nAction application/xhtml+xml /run", "may be its source"),
+    ("free", "NetPayTeaserFrom file\nScript GET /run", "may be its source"),
     ("host", "ProxyPass /.well-known/netpay/wallet http://127.0.0.1:1/", "passed by"),
 ])
 def test_configtest_warns(sample, place, line, expected):
@@ -578,7 +782,23 @@ def test_configtest_warns(sample, place, line, expected):
     assert re.search(re.escape(where) + ".*" + expected, said), said
 
 
+@pytest.mark.parametrize("place, lines, at, expected", [
+    ("free", ["AuthType NetPay", "<Limit GET>", "Require netpay", "</Limit>"], 2, "within <Limit GET> lets all other methods through unpaid.*methods="),
+    ("free", ["<LimitExcept POST>", "<RequireAny>", "Require ip 192.0.2.1", "Require netpay", "</RequireAny>", "</LimitExcept>"], 3, "within <LimitExcept POST>"),
+    ("host", ['<Location "/">', "AllowMethods GET", "</Location>"], 1, "AllowMethods leaves out POST"),
+    ("host", ['<Location "/">', "Header unset Vary", "</Location>"], 1, "Header changes Vary"),
+    ("main", ["Action text/html /run", '<Location "/x">', "NetPayTeaserFrom file", "</Location>"], 0, "Action gives pages to a program"),
+])
+def test_configtest_warns_within_sections(sample, place, lines, at, expected):
+    where, said = warnings_for(sample, "\n".join(lines), place)
+    path, number = where.rsplit(":", 2)[:2]
+    assert re.search(re.escape("%s:%d: " % (path, int(number) - len(lines) + 1 + at)) + ".*" + expected, said), said
+
+
 @pytest.mark.parametrize("place, line", [
+    ("gate", "AllowMethods GET HEAD\nAllowMethods POST"), ("gate", "AllowMethods GET\nAllowMethods reset"), ("free", "AllowMethods GET"),
+    ("gate", "NetPayWallets none\nAllowMethods GET"), ("free", "<Limit GET>\nRequire ip 192.0.2.1\n</Limit>"), ("host", "Action text/html /run"),
+    ("gate", "NetPayTeaserFrom file\nAction image/png /run\nScript PUT /run"),
     ("host", "CacheStorePrivate Off"), ("host", "CacheEnable disk /"), ("free", "Header set Cache-Control public"),
     ("gate", "Header set X-Other y"), ("free", "ErrorDocument 402 /pay.html"), ("gate", "ErrorDocument 402 /pay.html"),
     ("gate", "Header always set Content-Security-Policy \"default-src 'self'\""), ("free", "Header set Content-Security-Policy \"form-action 'self'\""),

@@ -19,8 +19,10 @@ bool has(const std::string& text, std::string_view part) { return text.find(part
 class GateReaderTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST_SUITE(GateReaderTest);
     CPPUNIT_TEST(what_was_fetched_ahead_is_known);
+    CPPUNIT_TEST(reloads_are_known);
     CPPUNIT_TEST(who_may_be_paid_for_unasked);
     CPPUNIT_TEST(who_may_be_paid_for_on_order);
+    CPPUNIT_TEST(what_is_for_a_frame);
     CPPUNIT_TEST(forms_of_other_sites_are_none);
     CPPUNIT_TEST(no_target_leads_elsewhere);
     CPPUNIT_TEST(paywall_says_what_and_how);
@@ -68,6 +70,13 @@ class GateReaderTest : public CPPUNIT_NS::TestFixture {
         CPPUNIT_ASSERT(!speculative({"", "instant", "", ""}));
     }
 
+    void reloads_are_known() {
+        for (const char* said : {"max-age=0", "no-cache", "No-Cache", "private, Max-Age=0"}) CPPUNIT_ASSERT(reloaded(said, ""));
+        CPPUNIT_ASSERT(reloaded("", "no-cache"));
+        CPPUNIT_ASSERT(!reloaded("", ""));
+        CPPUNIT_ASSERT(!reloaded("only-if-cached, max-age=60", ""));
+    }
+
     Fetch typed() const {
         Fetch f;
         f.get = true;
@@ -94,6 +103,7 @@ class GateReaderTest : public CPPUNIT_NS::TestFixture {
         CPPUNIT_ASSERT(refused([](Fetch& o) { o.site = ""; }));
         CPPUNIT_ASSERT(refused([](Fetch& o) { o.user = ""; }));
         CPPUNIT_ASSERT(refused([](Fetch& o) { o.ahead = true; }));
+        CPPUNIT_ASSERT(refused([](Fetch& o) { o.again = true; }));
         CPPUNIT_ASSERT(refused([](Fetch& o) { o.get = false; }));
         for (const char* mode : {"", "cors", "no-cors", "same-origin", "websocket", "Navigate"})
             CPPUNIT_ASSERT(refused([&](Fetch& o) { o.mode = mode; }));
@@ -120,6 +130,21 @@ class GateReaderTest : public CPPUNIT_NS::TestFixture {
         f = typed();
         f.mode = "no-cors";
         CPPUNIT_ASSERT(!may_pay_ordered(f));
+    }
+
+    void what_is_for_a_frame() {
+        Fetch f;
+        for (const char* dest : {"iframe", "frame", "embed", "object", "fencedframe"}) {
+            f.dest = dest;
+            for (const char* site : {"", "none", "same-origin", "same-site", "cross-site"}) {
+                f.site = site;
+                CPPUNIT_ASSERT(for_a_frame(f));
+            }
+        }
+        for (const char* dest : {"", "document", "image", "empty", "Iframe", "iframes"}) {
+            f.dest = dest;
+            CPPUNIT_ASSERT(!for_a_frame(f));
+        }
     }
 
     void forms_of_other_sites_are_none() {
