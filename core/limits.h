@@ -11,6 +11,9 @@ namespace netpay::limits {
 // indices are at most 2^20 hashes (some 50 ms) apart.
 inline constexpr std::uint32_t max_chain = 1u << 20;
 
+// Who has read for longer than an hour has read: no page is given back later.
+inline constexpr std::uint32_t longest_give_back_s = 3600;
+
 // PROTOCOL.md section 2: JSON numbers stay exact in every reader.
 inline constexpr std::uint64_t max_amount = (1ull << 53) - 1;
 

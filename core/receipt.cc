@@ -1,5 +1,6 @@
 #include "core/receipt.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/base64url.h"
@@ -16,8 +17,9 @@ std::string format_receipt(const Receipt& r) {
     std::string text;
     text.reserve(320);
     text.append("{\"amount\":\"").append(r.amount.str());
-    text.append("\",\"currency\":\"").append(r.currency.str());
-    text.append("\",\"method\":\"").append(method_netpay);
+    text.append("\",\"currency\":\"").append(r.currency.str()).append("\"");
+    if (r.give_back_s) text.append(",\"give_back\":").append(std::to_string(r.give_back_s));
+    text.append(",\"method\":\"").append(method_netpay);
     text.append("\",\"reference\":\"").append(r.coin).append(":").append(std::to_string(r.index));
     text.append("\",\"revealed\":").append(std::to_string(r.revealed));
     text.append(",\"spent\":").append(std::to_string(r.spent));
@@ -53,6 +55,7 @@ Result<Receipt> parse_receipt(std::string_view field_value) {
     r.currency = *c;
     r.spent = static_cast<std::uint32_t>(*spent);
     r.revealed = static_cast<std::uint32_t>(*revealed);
+    r.give_back_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(v.uint("give_back").value_or(0), limits::longest_give_back_s));
     return r;
 }
 

@@ -18,6 +18,7 @@ struct Receipt {
     Amount amount;            // the price, also on a replay
     Currency currency;
     std::uint32_t spent = 0, revealed = 0;  // units, after the payment
+    std::uint32_t give_back_s = 0;          // how long the page may be given back (doc/readers.md); 0: not said
 };
 
 std::string format_receipt(const Receipt& r);               // the field value

@@ -22,7 +22,7 @@ constexpr std::uint32_t most_grace_count = 1000000;              // ranges of a 
 constexpr std::uint32_t most_timeout_ms = 60000;                 // a page waits for it
 constexpr std::uint32_t most_unconfirmed = 1000000;              // no limit, as good as
 constexpr std::uint32_t least_slots = 64, most_slots = 4194304;  // 512 KiB … 32 GiB of mapped memory
-constexpr std::uint32_t most_give_back_s = 3600;                 // who has read for longer than that has read
+constexpr std::uint32_t most_given_to_programs = 10000;          // they are noted in one record of 16 bytes each
 constexpr std::uint32_t standard_excerpt = 300;                  // a paragraph
 constexpr std::size_t least_secret_bytes = 16;                   // 128 bits, if they are random
 
@@ -251,15 +251,20 @@ const char* set_log(cmd_parms* cmd, void*, const char* w) {
     });
 }
 
-const char* set_give_back(cmd_parms* cmd, void*, const char* seconds, const char* per_day) {
+const char* set_give_back(cmd_parms* cmd, void*, const char* seconds, const char* per_day, const char* programs) {
     return setting(cmd, [&](ServerConfig& c) -> const char* {
-        GiveBack g;
-        const auto s = number(seconds, 0, most_give_back_s);
-        if (!s) return wrong(cmd, "seconds are needed, " + range(0, most_give_back_s));
+        GiveBackRules g;
+        const auto s = number(seconds, 0, limits::longest_give_back_s);
+        if (!s) return wrong(cmd, "seconds are needed, " + range(0, limits::longest_give_back_s));
         const auto n = per_day ? number(per_day, 1, till::Till::most_given_back) : g.per_day;
         if (!n) return wrong(cmd, "the second number is how many pages of a coin in a day, " + range(1, till::Till::most_given_back));
+        const auto p = programs ? number(programs, 0, most_given_to_programs) : g.programs;
+        if (!p)
+            return wrong(cmd, "the third number is how many pages of programs and extensions in a day, of all together, " +
+                                  range(0, most_given_to_programs));
         g.within_s = *s;
         g.per_day = *n;
+        g.programs = *p;
         c.give_back = g;
         return nullptr;
     });
@@ -460,7 +465,7 @@ const command_rec directive_table[] = {
     {"NetPayBrokerTimeout", handler(set_broker_timeout), nullptr, here, TAKE2, "longest time to connect to a broker or another vendor, and for a whole call, in milliseconds"},
     {"NetPayUnconfirmed", handler(set_unconfirmed), nullptr, here, TAKE1, "pages sold of a coin taken over from another vendor before the broker confirms it; 0: none"},
     {"NetPayPrivatePeers", handler(set_private_peers), nullptr, here, FLAG, "on: other vendors may have addresses in private networks"},
-    {"NetPayGiveBack", handler(set_give_back), nullptr, here, TAKE12, "how long, in seconds, readers may give a page back that they opened by mistake; [pages of a coin in a day]"},
+    {"NetPayGiveBack", handler(set_give_back), nullptr, here, TAKE123, "how long, in seconds, readers may give a page back that they opened by mistake; [pages of a coin in a day [of all programs and extensions in a day]]"},
     {"NetPayFraming", handler(set_framing), nullptr, here, TAKE_ARGV, "who may show pages of this server in frames: self [ORIGIN ...], or any"},
     {"NetPayLog", handler(set_log), nullptr, here, TAKE1, "payment log, one JSON object a line: a file, or |program"},
     {"NetPayPrice", handler(add_price), nullptr, dirs, TAKE_ARGV, "the price: AMOUNT CUR [methods=GET,POST] [type=text/html], or free; repeatable"},

@@ -9,6 +9,7 @@
 
 #include "core/limits.h"
 #include "mod_netpay/cache/cache.h"
+#include "mod_netpay/give_back.h"
 #include "mod_netpay/httpd_api.h"
 #include "mod_netpay/price.h"
 #include "mod_netpay/secret.h"
@@ -29,12 +30,6 @@ struct Place {
 
 struct BrokerLine {
     std::string issuer, keys, ca;
-};
-
-// Pages bought by mistake: for how long after they were paid (0: never), and
-// how many of a coin in a day, their readers may give them back.
-struct GiveBack {
-    std::uint32_t within_s = 0, per_day = 3;
 };
 
 // Who may show this server's pages in frames: itself and those origins, or anybody.
@@ -62,7 +57,7 @@ struct ServerConfig {
     std::optional<std::uint32_t> connect_timeout_ms, call_timeout_ms;
     std::optional<std::uint32_t> unconfirmed_pages;
     std::optional<bool> private_peers;
-    std::optional<GiveBack> give_back;
+    std::optional<GiveBackRules> give_back;
     std::optional<Framing> framing;
     std::string log;
     Place first_place;     // of the first directive here

@@ -6,6 +6,7 @@
 #include "mod_netpay/discovery.h"
 #include "mod_netpay/framing.h"
 #include "mod_netpay/gate.h"
+#include "mod_netpay/give_back_call.h"
 #include "mod_netpay/handoff.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/order.h"
@@ -66,10 +67,13 @@ void register_hooks(apr_pool_t* pool) {
     ap_hook_map_to_storage(hook<claim_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_check_authn(hook<admit_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authz(hook<admit_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authn(hook<admit_give_back>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authz(hook<admit_give_back>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(hook<admit_wallet_page>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authz(hook<admit_wallet_page>, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(hook<check_payment>, nullptr, nullptr, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_fixups(hook<answer_handoff>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+    ap_hook_fixups(hook<answer_give_back>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(hook<answer_wallet_page>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_fixups(hook<finish_lookup>, who_looks_up, nullptr, APR_HOOK_REALLY_LAST);
     ap_hook_handler(hook<answer_discovery>, nullptr, nullptr, APR_HOOK_REALLY_FIRST);

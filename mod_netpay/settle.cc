@@ -2,6 +2,7 @@
 
 #include "core/receipt.h"
 #include "mod_netpay/filters.h"
+#include "mod_netpay/directives.h"
 #include "mod_netpay/gate.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/order.h"
@@ -48,6 +49,8 @@ void add_receipt(request_rec* r, const Passage& p) {
     receipt.currency = p.price.currency;
     receipt.spent = p.outcome.spent;
     receipt.revealed = p.outcome.revealed;
+    const auto& back = server_config(r->server).give_back;
+    if (back && back->programs && p.outcome.verdict == Verdict::paid) receipt.give_back_s = back->within_s;
     apr_table_setn(r->headers_out, "Payment-Receipt", pool_string(r->pool, format_receipt(receipt)));
     apr_table_unset(r->err_headers_out, "Payment-Receipt");
     protect_from_caches(r);

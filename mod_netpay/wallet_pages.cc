@@ -86,7 +86,7 @@ int callback(const Caller& c) {
     return redirect(c.r, begun.location, begun.cookies);
 }
 
-GiveBack give_back_rules(const Caller& c) { return server_config(c.r->server).give_back.value_or(GiveBack()); }
+GiveBackRules give_back_rules(const Caller& c) { return server_config(c.r->server).give_back.value_or(GiveBackRules()); }
 
 int show_with(const Caller& c, std::string notice, bool done) {
     WalletPageText t;

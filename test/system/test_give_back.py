@@ -1,0 +1,103 @@
+"""Pages bought by mistake are given back by who paid with a program: only by its ticket and payword, in time, each once, so
+many of a coin and of all programs in a day; what is given back is spent again once."""
+
+import json
+
+import pytest
+
+import client
+import stack as stacks
+
+BACK = "/.well-known/netpay/give-back"
+
+
+@pytest.fixture(scope="module")
+def kiosk():
+    with stacks.Stack(directives={"NetPayGiveBack": "60 2 3"}) as made:
+        yield made
+
+
+def page(number):
+    return "/articles/%d.html" % number
+
+
+def buy(kiosk, coin, number, index):
+    answer = client.pay(kiosk.vendor.url(page(number)), coin, index=index)
+    assert answer.status == 200, answer
+    return answer
+
+
+def back(kiosk, paid_by, number, ticket, **changes):
+    body = {"coin": paid_by.id, "index": ticket, "payword": paid_by.chain.word(ticket), "target": page(number)}
+    body.update(changes)
+    return client.http_request("POST", kiosk.vendor.url(BACK), headers={"Content-Type": "application/json"},
+                               body=json.dumps({k: v for k, v in body.items() if v is not None}))
+
+
+def reason(answer):
+    assert answer.status == 409 and answer.get("Content-Type") == "application/problem+json", answer
+    return answer.json()["reason"]
+
+
+def test_given_back_and_spent_again(kiosk):
+    coin = kiosk.coin(n=1000)
+    receipt = buy(kiosk, coin, 1, 20).receipt
+    assert receipt["give_back"] == 60 and receipt["spent"] == 20
+    buy(kiosk, coin, 2, 40)
+    # Nobody else's word, nor another ticket or page.
+    for changes in ({"payword": coin.chain.word(21)}, {"index": 40}, {"index": 39, "payword": coin.chain.word(39)},
+                    {"target": page(3)}, {"coin": kiosk.coin(n=100).id}):
+        assert reason(back(kiosk, coin, 1, 20, **changes)) == "unknown"
+    for changes in ({"payword": "x"}, {"index": 0}, {"index": "20"}, {"target": "articles"}, {"target": None}, {"coin": "x"}):
+        assert back(kiosk, coin, 1, 20, **changes).status == 400
+    assert client.http_request("POST", kiosk.vendor.url(BACK), body="{").status == 400
+    assert client.http_request("GET", kiosk.vendor.url(BACK)).status == 405
+    answer = back(kiosk, coin, 1, 20)
+    assert answer.status == 200 and answer.get("Cache-Control") == "no-store", answer
+    assert answer.json() == {"coin": coin.id, "spent": 20, "revealed": 40, "units": 20, "amount": "20000", "currency": "uusd"}
+    assert reason(back(kiosk, coin, 1, 20)) == "unknown", "once"
+    # The ticket buys nothing more; the units do, and the same page is taken back once a day.
+    used = client.pay(kiosk.vendor.url(page(1)), coin, index=20)
+    assert used.status == 402 and used.json()["reason"] == "already-spent"
+    assert buy(kiosk, coin, 1, 39).receipt["spent"] == 40
+    assert reason(back(kiosk, coin, 1, 39)) == "again"
+    # What was read again more than once is hers.
+    buy(kiosk, coin, 3, 60)
+    for _ in range(2):
+        assert "give_back" not in buy(kiosk, coin, 3, 60).receipt
+    assert reason(back(kiosk, coin, 3, 60)) == "opened"
+    # Two of this coin, three of all programs.
+    assert back(kiosk, coin, 2, 40).status == 200
+    buy(kiosk, coin, 4, 59)
+    assert reason(back(kiosk, coin, 4, 59)) == "too-many"
+    other = kiosk.coin(n=1000)
+    buy(kiosk, other, 1, 20), buy(kiosk, other, 2, 40)
+    assert back(kiosk, other, 1, 20).status == 200
+    assert reason(back(kiosk, other, 2, 40)) == "too-many"
+    stacks.wait_for(lambda: [(p["units"], p["charged"], p["amount"]) for p in kiosk.vendor.payments() if p["verdict"] == "given-back"]
+                    == [(20, False, "20000")] * 3, what="three in the log")
+    kiosk.vendor.redeem()
+    kiosk.broker.check()
+    status, found = kiosk.audit()
+    assert status == 0, found
+
+
+def test_booked_is_booked_and_by_default_nothing_is_taken_back(kiosk, make_vendor, shared):
+    coin = kiosk.coin(n=1000)
+    buy(kiosk, coin, 5, 20)
+    kiosk.vendor.redeem()
+    assert reason(back(kiosk, coin, 5, 20)) in ("booked", "too-many")
+    vendor = make_vendor(directives={"NetPayGiveBack": "60 3"})
+    coin = shared.coin(n=1000)
+    answer = client.pay(vendor.url(page(1)), coin, index=20)
+    assert answer.status == 200 and "give_back" not in answer.receipt
+    refused = client.http_request("POST", vendor.url(BACK), body=json.dumps(
+        {"coin": coin.id, "index": 20, "payword": coin.chain.word(20), "target": page(1)}))
+    assert refused.status == 404 and refused.json()["type"] == "urn:netpay:problem:not-offered"
+
+
+@pytest.mark.parametrize("value", ["60 3 10001", "60 3 x", "60 3 1 1"])
+def test_wrong_directive(make_vendor, value):
+    vendor = make_vendor(start=False, directives={"NetPayGiveBack": value})
+    status, said = vendor.configtest()
+    assert status != 0 and "NetPayGiveBack" in said and "line" in said, said
