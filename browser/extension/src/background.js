@@ -302,7 +302,7 @@ async function lateReceipt(details) {
   const payment = await wallet.openPaymentOf(vendor, withoutFragment(details.url), receipt.coin, receipt.index)
   if (!payment || payment.currency !== receipt.currency) return
   await wallet.paid({ payment: payment.id, coin: { coin: payment.coin }, index: payment.ticket, amount: payment.amount, reread: false },
-    vendor, receipt.amount, receipt.spent)
+    vendor, receipt)
 }
 
 // --- what the browser tells -------------------------------------------------
