@@ -467,8 +467,9 @@ export class Purse {
   async openPaymentOf(vendor, url, coin, index) {
     return this.store.transaction(async (tx) => {
       const since = this.now() - lateSeconds
-      const mine = (await tx.all('payments')).reverse()
-        .filter((p) => p.vendor === vendor && p.url === url && p.coin === coin && p.ticket === index)
+      const same = (await tx.all('payments')).reverse().filter((p) => p.vendor === vendor && p.coin === coin && p.ticket === index)
+      if (same.some((p) => p.state === 'paid' || p.state === 'given-back')) return undefined // a ticket buys one page
+      const mine = same.filter((p) => p.url === url)
       return mine.find(isOpen) ?? mine.find((p) => p.state === 'void' && p.finished > since)
     })
   }

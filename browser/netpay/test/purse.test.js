@@ -350,7 +350,15 @@ test('a payment that was taken back and had left all the same is booked for a mi
   await purse.paid(ticket, a, { amount: 90000, spent: 20 })
   assert.deepEqual((await purse.history()).map((p) => [p.state, p.cost]), [['paid', 20000]])
   assert.equal((await purse.coins())[0].spent, 20)
-  assert.equal((await purse.reserve(want(a, '/2'))).index, 40)
+  const next = await purse.reserve(want(a, '/2'))
+  assert.equal(next.index, 40)
+  await purse.notCharged(next)
+
+  // Taken back, and its ticket bought the page after all: its receipt, seen again, is of that payment.
+  await purse.notCharged(await purse.reserve(want(b, '/1')))
+  const paid = await purse.reserve(want(b, '/1'))
+  await purse.paid(paid, b, { amount: 20000, spent: paid.index })
+  assert.equal(await purse.openPaymentOf(b, `${b}/1`, paid.coin.coin, paid.index), undefined)
 })
 
 test('what a page can be read again for, and by whom it was paid lately', async () => {
