@@ -31,21 +31,22 @@ export class Rogue {
   }
 
   async #answer(request, response) {
-    if (request.headers.authorization) {
-      const { payload } = JSON.parse(Buffer.from(request.headers.authorization.slice(8), 'base64url'));
+    const field = request.headers['payment-authorization'] ?? request.headers.authorization;
+    if (field) {
+      const { payload } = JSON.parse(Buffer.from(field.slice(8), 'base64url'));
       this.shown.push({ url: request.url, method: request.method, index: payload.index, payload });
     }
     this.asked.push({ url: request.url, dest: request.headers['sec-fetch-dest'], purpose: request.headers['sec-purpose'],
-      paid: 'authorization' in request.headers });
+      paid: Boolean(field) });
     const page = this.pages.get(request.url.split('?')[0]);
     const { status = 404, headers = {}, body = '' } = page ? await page(request) : {};
     response.writeHead(status, { 'content-type': 'text/html', 'cache-control': 'no-store', ...headers });
     response.end(body);
   }
 
-  challenge({ amount = '20000', recipient = this.origin, brokers = [this.issuer], currency = 'uusd' } = {}) {
+  challenge({ amount = '20000', recipient = this.origin, brokers = [this.issuer], currency = 'uusd', header } = {}) {
     const request = b64u({ amount, currency, recipient, methodDetails: { brokers } });
-    return `Payment id="AAAA", realm="rogue", method="netpay", intent="session", request="${request}", expires="2099-01-01T00:00:00Z"`;
+    return `Payment id="AAAA", realm="rogue", method="netpay", intent="session", request="${request}", expires="2099-01-01T00:00:00Z"${header ? `, header="${header}"` : ''}`;
   }
 
   asks(terms, problem = {}) {

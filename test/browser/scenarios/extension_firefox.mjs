@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { Firefox } from '../firefox.mjs';
+import { pause, Rogue, sold } from '../rogue.mjs';
 
 const documents = (news, target) => news.requests(target).map((r) => r.status);
 
@@ -20,15 +21,17 @@ export default async function play(world) {
     assert.equal((await page.goto(ferry)).status(), 402);
     const offer = await firefox.shows(/^Pay 2 ¢/);
     assert.deepEqual([offer.text, offer.popup], ['2¢', '']);
-    assert.equal(post.charged().length, 0);
+    await post.charged(0);
     await firefox.press();
     assert.equal((await firefox.shows(/^Paid 2 ¢/)).text, '48¢');
     assert.equal(page.url(), ferry);
     assert.match(await page.evaluate(() => document.body.innerText), /six winters/);
-    assert.equal(post.charged('/articles/ferry.html').length, 1);
+    await post.charged(1, '/articles/ferry.html');
     await page.screenshot({ path: path.join(world.pictures, '01-paid-desktop-light.png') });
     await page.reload();
     await firefox.shows(/^Read again free/);
+    assert.deepEqual(documents(post, '/articles/ferry.html'), [402, 200, 200], 'again in one round trip');
+    await noRedirectCarriesIt(world, firefox);
 
     // Without asking: one round trip, as for a free page. Not for what the page fetches and frames.
     assert.equal(await firefox.submit('limits', { automatic: true, page: '0.03', site: '0.05', day: '' }), 'Saved.');
@@ -44,7 +47,7 @@ export default async function play(world) {
     await firefox.follow('a');
     await firefox.shows(/^Paid 2 ¢/);
     assert.deepEqual(documents(post, '/articles/bakers.html'), [200], 'one round trip');
-    assert.equal(post.charged('/articles/library.html').length, 0);
+    await post.charged(0, '/articles/library.html');
 
     // The limits of a page and of a site hold.
     await link(tides);
@@ -53,8 +56,47 @@ export default async function play(world) {
     await link(library);
     await page.click('a');
     await firefox.shows(/2 ¢: over your limit for this site/);
-    assert.equal(post.charged().length, 2);
+    await post.charged(2);
   } finally {
     await firefox.close();
+  }
+}
+
+// Neither a payment nor the one that is shown again follows a redirect.
+async function noRedirectCarriesIt(world, firefox) {
+  const { page } = firefox;
+  const rogue = await Rogue.start(world.broker.issuer);
+  const other = await Rogue.start(world.broker.issuer, '127.0.0.5');
+  let target = null;
+  const honest = sold(rogue, '1000', 'moves');
+  rogue.pages.set('/moves', (request) => (target && request.headers.authorization ? { status: 302, headers: { location: target } } : honest(request)));
+  rogue.pages.set('/caught', () => ({ status: 200, body: 'caught' }));
+  other.pages.set('/', () => ({ status: 200, body: 'caught' }));
+  const caught = async () => {
+    for (let i = 0; i < 100 && page.url() !== new URL(target, rogue.origin).href; ++i) await pause(50);
+    assert.equal(page.url(), new URL(target, rogue.origin).href);
+  };
+  try {
+    for (const [number, to] of ['/caught', `${other.origin}/`].entries()) {
+      target = null;
+      await page.goto(`${rogue.origin}/moves?${number}`);
+      await firefox.shows(/^Pay 0\.1 ¢/);
+      await firefox.press();
+      await firefox.shows(/^Paid 0\.1 ¢/);
+      target = to;
+      await page.goto(`${rogue.origin}/moves?${number}`);
+      await caught();
+      await page.goto(`${rogue.origin}/moves?new${number}`);
+      await firefox.shows(/^Pay 0\.1 ¢/);
+      await firefox.press();
+      await caught();
+    }
+    assert.deepEqual(rogue.shown.map((s) => s.url), ['/moves?0', '/moves?0', '/moves?new0', '/moves?1', '/moves?1', '/moves?new1']);
+    assert.deepEqual(other.shown, []);
+  } finally {
+    for (const { server } of [rogue, other]) {
+      server.closeAllConnections();
+      server.close();
+    }
   }
 }
