@@ -22,7 +22,7 @@ const payments = new Payments() // { visit, offer, rule, request, tries, timer, 
 const arrivals = new Map() // tab → called at its next navigation
 const paidPages = new Map() // tab → { url, visit, payment }: shown when the page is there, which clears the button
 const asked = new Map() // request → Sec-Fetch-User was ?1; undefined if the browser does not say
-const rereads = new Map() // request → the page that it asks for again, by the payment that was kept
+const rereads = new Map() // request → the page that it may ask for again, by the payment that was kept
 const prices = new Map() // tab → { amount, risen, gone }: the price that its button shows, or showed
 
 // What the reader is offered in a tab survives the background: { url, fields, unasked, amount, currency, trouble }.
@@ -359,22 +359,28 @@ async function lateReceipt(details) {
 const options = (extra, known) => (known?.EXTRA_HEADERS ? [...extra, 'extraHeaders'] : extra)
 const pages = { urls: ['https://*/*', 'http://*/*'], types: ['main_frame'] }
 
-// A request that shows a payment again, by whatever it is made.
-async function countReread(details) {
+// A request that shows a payment again: of which page, or null. Pages loaded ahead do not count: sites give them nothing for it.
+async function countReread(details, values) {
   await swept
-  const page = kept.sent(withoutFragment(details.url), fieldsNamed(details.requestHeaders, 'authorization'))
-  if (!page) return
-  rereads.set(details.requestId, page)
-  if (!(await (await purse()).reread(page.vendor, page.url))) await kept.drop((other) => other === page)
+  const page = kept.sent(withoutFragment(details.url), values)
+  if (page && !(await (await purse()).reread(page.vendor, page.url))) await kept.drop((other) => other === page)
+  return page
+}
+
+function noteReread(details) {
+  const values = fieldsNamed(details.requestHeaders, 'authorization')
+  if (values.length && !fieldsNamed(details.requestHeaders, 'sec-purpose').length) rereads.set(details.requestId, countReread(details, values))
 }
 
 // Its answer: the page, or a 402, after which it asks.
-function readAgain(details) {
-  const page = rereads.get(details.requestId)
+async function readAgain(details, counted) {
+  const page = await counted
   if (!page || withoutFragment(details.url) !== page.url) return
-  if (details.statusCode === 402) kept.drop((other) => other.url === page.url)
-  else if ((details.statusCode >= 200 && details.statusCode < 300) || details.statusCode === 304)
-    paidPages.set(details.tabId, { url: page.url, visit: page, payment: { amount: 0, currency: page.currency, reread: true } })
+  if (details.statusCode === 402) await kept.drop((other) => other.url === page.url)
+  if ((details.statusCode < 200 || details.statusCode > 299) && details.statusCode !== 304) return
+  const payment = { amount: 0, currency: page.currency, reread: true }
+  paidPages.set(details.tabId, { url: page.url, visit: page, payment })
+  await showPaid(details.tabId, page, payment)
 }
 
 // A reload goes when its rule is there; the reader, who pressed a link, may have been faster.
@@ -384,7 +390,7 @@ function carries(details, payment) {
 }
 
 api.webRequest.onSendHeaders.addListener((details) => {
-  countReread(details)
+  noteReread(details)
   if (!isPage(details)) return
   const fetchUser = fieldsNamed(details.requestHeaders, 'sec-fetch-user')[0]
   const says = fieldsNamed(details.requestHeaders, 'sec-fetch-mode').length > 0
@@ -400,7 +406,8 @@ api.webRequest.onHeadersReceived.addListener((details) => {
   if (!isPage(details)) return
   const payment = payments.of(details.tabId)
   heard.delete(details.tabId)
-  readAgain(details)
+  const again = rereads.get(details.requestId)
+  if (again) inTurn(details.tabId, () => readAgain(details, again))
   if (payment?.request === details.requestId && withoutFragment(details.url) === payment.visit.url) {
     payment.done = onPage(payment, details).then(() => inTurn(details.tabId, () => answered(details.tabId, payment, details)))
     if (details.statusCode === 402) {

@@ -52,7 +52,7 @@ const pageRule = (id, priority, url, [header, value], more) => ({
 export const paymentRule = (id, tabId, url, field, { fromSite = false } = {}) => pageRule(id, 2, url, field,
   { tabIds: [tabId], ...(fromSite && { initiatorDomains: [new URL(url).hostname.replace(/^\[|\]$/g, '')] }) })
 
-// The rule that shows a payment again, in whichever tab; what is loaded ahead is of none.
+// The rule that shows a payment again, in whichever tab.
 export const keptRule = (id, url, field) => pageRule(id, 1, url, field, { excludedTabIds: [-1] })
 
 // A few characters for the button: "2¢", "0.5¢", "$1.2", "$12".
