@@ -11,7 +11,7 @@ const optional = (text) => (text.trim() ? fromDecimal(text) : null)
 const states = { paid: 'paid', unknown: 'not confirmed yet', live: 'on its way', void: 'not charged', 'given-back': 'given back' }
 const places = { pending: 'being bought', returning: 'going back to the broker' }
 
-const returning = (coin) => button(coin.state === 'returning' ? 'Ask again' : 'Return', `Return coin ${coin.coin.slice(0, 8)}`, () => act(async () => {
+const returning = (coin) => button('Return', `Return coin ${coin.coin.slice(0, 8)}`, () => act(async () => {
   const done = await new Broker(wallet, coin.issuer).giveBack(coin)
   return done.due === undefined ? `${pretty(done.refunded, coin.currency)} is back on your account.`
     : 'The site that holds this coin is out of reach: what is left comes back to your account when its time is over.'
@@ -21,7 +21,7 @@ const returning = (coin) => button(coin.state === 'returning' ? 'Ask again' : 'R
 function writingOff(coin) {
   const loss = pretty(coin.unit * (Math.min(coin.claimed, coin.n) - coin.spent), coin.currency)
   return [element('p', `A site says that ${loss} more are spent than you know of. The coin may come from a backup that is older; if not, return it.`),
-    button("Accept the site's count", `Accept that ${loss} more of coin ${coin.coin.slice(0, 8)} are spent`, () => act(async () => {
+    button("Accept the site's count", `Accept the site's count of coin ${coin.coin.slice(0, 8)}: ${loss} more are spent`, () => act(async () => {
       await wallet.writeOff(coin.coin)
       return `${loss} are counted as spent.`
     }))]
