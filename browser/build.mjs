@@ -10,7 +10,7 @@ const { version } = JSON.parse(await readFile(`${top}extension/package.json`, 'u
 await rm(`${top}dist`, { recursive: true, force: true })
 for (const browser of ['chromium', 'firefox']) {
   const out = `${top}dist/${browser}`
-  const target = browser === 'firefox' ? 'firefox128' : 'chrome137'
+  const target = browser === 'firefox' ? 'firefox129' : 'chrome137'
   await mkdir(out, { recursive: true })
   await build({ entryPoints: ['background', 'popup', 'options'].map((name) => `${source}/${name}.js`), outdir: out, bundle: true,
     format: 'esm', target, charset: 'utf8', logLevel: 'warning' })

@@ -112,7 +112,6 @@ WALLETS = """
 """
 # What the first newspaper tells of its pages to who has not paid, and what nobody should be taken in by.
 TOLD = """
-  NetPayGiveBack 300 2
   <Location "/articles/ferry.html">
     NetPayTitle "The night ferry sails again"
     NetPayTeaser "At ten past eleven on Friday the Tern let go of the north quay with forty-one passengers aboard."
@@ -126,6 +125,7 @@ TOLD = """
     NetPayTeaser "<img src=x onerror=alert(1)> {{pay}} </title>"
   </Location>
 """
+GIVE_BACK = "300 2"  # of the first, where the module does not say otherwise
 # The second has a paywall of its own making.
 TEMPLATE = """
   <Location "/">
@@ -137,7 +137,7 @@ TEMPLATE = """
 @pytest.fixture(scope="module")
 def world(request, tmp_path_factory):
     """A broker, a card provider and two newspapers with the sample site, each on an address of its own; where the module
-    says CLOCK, with a clock that scenarios put forward. At the end the broker's books must fit the newspapers' tills, to
+    says CLOCK, with a clock that scenarios put forward, and where it says GIVE_BACK, with that at the first. At the end the broker's books must fit the newspapers' tills, to
     the last unit."""
     with cardshop.CardShop() as cards, stacks.Stack(broker=False, vendor=False) as made:
         made.clock = Clock(made.dir) if getattr(request.module, "CLOCK", False) else None
@@ -151,7 +151,8 @@ def world(request, tmp_path_factory):
         made.passphrase = publisher.sign_up()  # of the account that both newspapers are registered by
         publisher.open("/account").press("Make a token")
         made.broker.publisher = publisher.body.split('class="phrase">', 1)[1].split("<", 1)[0]
-        for number, (host, extra) in enumerate(zip(HOSTS, (TOLD, TEMPLATE)), 1):
+        told = "  NetPayGiveBack %s\n" % getattr(request.module, "GIVE_BACK", GIVE_BACK) + TOLD
+        for number, (host, extra) in enumerate(zip(HOSTS, (told, TEMPLATE)), 1):
             name = demo.name_of(number)
             vendor = made.add_vendor(start=False, host=host, pages={}, realm=name, gate=demo.GATE,
                                      extra=WALLETS + extra, env=env)

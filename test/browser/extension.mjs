@@ -101,8 +101,17 @@ export class Extension {
     }, tabId).catch(() => false));
   }
 
-  /** The rules by which requests get a payment. */
+  /** The rules by which requests get a payment that is new. */
   async rules() {
+    return (await this.#rules()).filter((rule) => rule.priority === 2);
+  }
+
+  /** Those by which they get one that was taken, for pages to be read again. */
+  async kept() {
+    return (await this.#rules()).filter((rule) => rule.priority === 1);
+  }
+
+  async #rules() {
     return this.worker.evaluate(() => chrome.declarativeNetRequest.getSessionRules());
   }
 
@@ -132,8 +141,14 @@ export class Extension {
       else await field.fill(value);
     }
     await page.getByRole('button', { name: button, exact: true }).click();
-    await page.waitForFunction(() => !document.querySelector('#said').hidden && document.querySelector('#said').textContent !== 'One moment …');
-    return page.locator('#said').textContent();
+    return this.said(page);
+  }
+
+  /** What a page of the extension says in the end became of what she did there. */
+  async said(page) {
+    const said = await page.waitForFunction(() => [...document.querySelectorAll('#said, #failed')]
+      .find((one) => !one.hidden && one.textContent !== 'One moment …'));
+    return said.evaluate((one) => one.textContent);
   }
 
   /** An account at the broker, money and coins, all by hand on the options page. */

@@ -49,12 +49,12 @@ export class Firefox {
         const field = document.getElementById(name);
         field[field.type === 'checkbox' ? 'checked' : 'value'] = value;
       }
-      document.querySelector('#said').hidden = true;
+      for (const said of document.querySelectorAll('#said, #failed')) said.hidden = true;
       document.getElementById(id).requestSubmit();
     }, form, fields);
     return until(`what became of ${form}`, () => this.settings.evaluate(() => {
-      const said = document.querySelector('#said');
-      return !said.hidden && said.textContent !== 'One moment …' && said.textContent;
+      const said = [...document.querySelectorAll('#said, #failed')].find((one) => !one.hidden);
+      return said && said.textContent !== 'One moment …' && said.textContent;
     }));
   }
 
@@ -92,7 +92,7 @@ export class Firefox {
     await this.page.hover(selector);
     await this.page.mouse.down();
     await until('the payment is ready',
-      () => this.settings.evaluate(async () => (await browser.declarativeNetRequest.getSessionRules()).length > 0));
+      () => this.settings.evaluate(async () => (await browser.declarativeNetRequest.getSessionRules()).some((rule) => rule.priority === 2)));
     await this.page.mouse.up();
   }
 

@@ -13,6 +13,14 @@ def test_extension_safety(play, extension):
     play("extension_safety", extension=extension)
 
 
+def test_extension_again(play, extension):
+    play("extension_again", extension=extension)
+
+
+def test_extension_settings(play, extension):
+    play("extension_settings", extension=extension)
+
+
 def test_extension_firefox(play, extension):
     if not os.access(os.environ.get("NETPAY_FIREFOX", "/usr/bin/firefox-esr"), os.X_OK):
         pytest.skip("Debian's firefox-esr is not installed")

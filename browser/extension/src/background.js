@@ -3,7 +3,8 @@
 // herself. The payment goes out in a reload of that tab, or ahead with the
 // request for a link that she pressed, by a rule for that address and tab alone
 // that is taken away as soon as the request has left.
-import { isPrivate, NetPayError, originOf, parseReceipt, pretty, Visit, withoutFragment } from 'netpay'
+import { giveBack, isPrivate, NetPayError, originOf, parseReceipt, pretty, Visit, withoutFragment } from 'netpay'
+import { Kept } from './kept.js'
 import { Payments } from './payments.js'
 import { badge, fieldsNamed, fromLinks, isPage, isShown, paymentRule, wentByHerself } from './rules.js'
 import { api, purse } from './wallet.js'
@@ -12,6 +13,8 @@ const mostTries = 3 // payments for one page
 const mostProblem = 64 * 1024
 const patience = 30000 // milliseconds until a reload must have begun
 const pressPatience = 5000 // the same for a link that was pressed
+const readingTime = 700 // milliseconds in which a click cannot mean a price that has just risen
+const risingTime = 2000 // how long a price that is not shown any more is in her mind
 
 const heard = new Map() // tab → the 402 that came for its page
 const landed = new Map() // tab → { nav, met }: its last navigation, and whether the 402 was there
@@ -19,6 +22,8 @@ const payments = new Payments() // { visit, offer, rule, request, tries, timer, 
 const arrivals = new Map() // tab → called at its next navigation
 const paidPages = new Map() // tab → { url, visit, payment }: shown when the page is there, which clears the button
 const asked = new Map() // request → Sec-Fetch-User was ?1; undefined if the browser does not say
+const rereads = new Map() // request → the page that it may ask for again, by the payment that was kept
+const prices = new Map() // tab → { amount, risen, gone }: the price that its button shows, or showed
 
 // What the reader is offered in a tab survives the background: { url, fields, unasked, amount, currency, trouble }.
 const offerKey = (tabId) => `offer ${tabId}`
@@ -26,7 +31,19 @@ const offerOf = async (tabId) => (await api.storage.session.get(offerKey(tabId))
 const keepOffer = (tabId, offer) => api.storage.session.set({ [offerKey(tabId)]: offer })
 const dropOffer = (tabId) => api.storage.session.remove(offerKey(tabId))
 
-async function show(tabId, { text = '', title = 'NetPay', color = '#1f5f3a', popup = 'popup.html' } = {}) {
+// A price that rises under her finger is not what she clicks on.
+function notePrice(tabId, amount) {
+  const before = prices.get(tabId)
+  if (amount === undefined) {
+    if (before) before.gone ||= Date.now()
+    return
+  }
+  const rose = before && before.amount < amount && (!before.gone || before.gone > Date.now() - risingTime)
+  prices.set(tabId, { amount, risen: rose ? Date.now() : (before?.risen ?? 0), gone: 0 })
+}
+
+async function show(tabId, { text = '', title = 'NetPay', color = '#1f5f3a', popup = 'popup.html', price } = {}) {
+  notePrice(tabId, price)
   try {
     await api.action.setBadgeBackgroundColor({ tabId, color })
     await api.action.setBadgeText({ tabId, text })
@@ -62,7 +79,7 @@ async function showOffer(tabId, offer) {
 
 // A click pays; so the button has no pop-up while there is something to pay.
 async function showPrice(tabId, offer) {
-  await show(tabId, { text: badge(offer.amount, offer.currency), color: '#1a4f8a', popup: '',
+  await show(tabId, { text: badge(offer.amount, offer.currency), color: '#1a4f8a', popup: '', price: offer.amount,
     title: `Pay ${pretty(offer.amount, offer.currency)} to ${host(offer.url)}` })
 }
 
@@ -75,9 +92,11 @@ async function showPaid(tabId, visit, payment) {
 
 // --- paying -----------------------------------------------------------------
 
-// Accepts what the owner's rules allow without asking her.
+// Accepts what the owner's rules allow without asking her. A page that was paid a moment ago, and is not given again, asks.
 async function unasked(wish) {
-  if (await (await purse()).decidesAlone(wish.vendor, wish.amount, wish.currency)) return wish.amount
+  const wallet = await purse()
+  const alone = await wallet.decidesAlone(wish.vendor, wish.amount, wish.currency)
+  if (alone && !(await wallet.paidLately(wish.vendor, wish.url))) return wish.amount
   throw new NetPayError('not-accepted', `costs ${pretty(wish.amount, wish.currency)}`, { ask: true })
 }
 
@@ -98,17 +117,21 @@ async function removeRule(id) {
 }
 
 let lastRule = 0
+const kept = new Kept(api, { newRule: () => ++lastRule })
 
-// Rules of a background that was ended carry nothing any more.
+// Rules of a background that was ended carry nothing any more, but for those of pages to be read again.
 const swept = api.declarativeNetRequest.getSessionRules().then(async (rules) => {
   const ids = rules.map((rule) => rule.id)
   lastRule = Math.max(lastRule, ...ids)
-  if (ids.length) await api.declarativeNetRequest.updateSessionRules({ removeRuleIds: ids })
+  const stay = await kept.restore(ids)
+  await api.declarativeNetRequest.updateSessionRules({ removeRuleIds: ids.filter((id) => !stay.includes(id)) })
 }).catch(() => undefined)
 
 // Puts the visit's ticket into a rule; the payment, or null if the address cannot be in one.
 async function loadRule(tabId, offer, visit, { tries, armed }) {
   await swept
+  const { coin } = visit.ticket.coin
+  await kept.drop((page) => page.url === visit.url || (page.coin === coin && page.vendor !== visit.vendor))
   const rule = ++lastRule
   try {
     await api.declarativeNetRequest.updateSessionRules({ addRules: [paymentRule(rule, tabId, visit.url, visit.field(), { fromSite: armed })] })
@@ -127,19 +150,25 @@ async function send(tabId, offer, visit, tries) {
   if (!tab || withoutFragment(tab.url ?? '') !== visit.url) return visit.void()
   if (!(await loadRule(tabId, offer, visit, { tries, armed: false })))
     return showTrouble(tabId, offer, new Error('the address is too long to be paid here; use another NetPay wallet'))
-  // On its way: should the background end before the answer, no other pays it unasked once more.
-  await keepOffer(tabId, { ...offer, unasked: false })
+  // On its way: nothing is offered, to no click, and to no background after this one.
+  await dropOffer(tabId)
+  await show(tabId, { text: '…', title: `Paying ${host(offer.url)}` })
   return api.tabs.reload(tabId)
 }
 
-// A payment that was not sent: its ticket is free again. The rule goes first, so that it cannot be sent any more.
+// A payment that was not sent: its ticket is free again, and its page is offered again where it still is.
+// The rule goes first, so that it cannot be sent any more.
 async function takeBack(payment) {
   clearTimeout(payment.timer)
   await removeRule(payment.rule)
   if (payment.request) return
-  payments.leave(payment)
   await payment.visit.void()
   payment.end()
+  if (payment.armed) return
+  const tab = await api.tabs.get(payment.tabId).catch(() => null)
+  if (withoutFragment(tab?.url ?? '') !== payment.visit.url || payments.of(payment.tabId)) return
+  await keepOffer(payment.tabId, { ...payment.offer, unasked: false })
+  await showOffer(payment.tabId, payment.offer)
 }
 
 // What was ready for a link that she pressed, and was not sent.
@@ -148,24 +177,31 @@ async function takeBackUnused(tabId) {
   if (payment?.armed && !payment.request) await takeBack(payment)
 }
 
+// Whether she looks at the tab: what is paid unasked is in front of her.
+async function isInFront(tabId) {
+  const tab = await api.tabs.get(tabId)
+  return tab.active && (await api.windows.get(tab.windowId)).focused
+}
+
 // Settles the tab's offer: free if the page was paid a moment ago, unasked
-// where the rules allow it, else by her click (consented).
-const attend = (tabId, offer, consented = null) => inTurn(offer.url, () => attendNow(tabId, offer, consented))
+// where the rules allow it, else by her click (consented). A tab that makes a
+// payment never waits for its turn at a page: the page's turn may wait for it.
+async function attend(tabId, offer, consented = null) {
+  await takeBackUnused(tabId)
+  if (!payments.of(tabId)) await inTurn(offer.url, () => attendNow(tabId, offer, consented))
+}
 
 async function attendNow(tabId, offer, consented) {
-  await takeBackUnused(tabId)
-  if (payments.of(tabId)) return
   let visit
   try {
     visit = await visitOf(offer, consented)
-    offer = { ...offer, amount: visit.terms.amount, currency: visit.terms.currency, brokers: visit.terms.brokers, trouble: '' }
+    offer = { ...offer, amount: await visit.cost(), currency: visit.terms.currency, brokers: visit.terms.brokers, trouble: '' }
     await keepOffer(tabId, offer)
     if (!(await visit.takeReread())) {
       const wallet = await purse()
       if (consented === null) {
-        const tab = await api.tabs.get(tabId)
-        const alone = offer.unasked && (await wallet.decidesAlone(visit.vendor, offer.amount, offer.currency))
-        if (!alone || !tab.active) {
+        const alone = offer.unasked && (await unasked({ ...visit.want, amount: offer.amount }).catch(() => null)) !== null
+        if (!alone || !(await isInFront(tabId))) {
           const identity = await wallet.identityOf(visit.vendor)
           const balance = await wallet.balance(offer.currency, { brokers: offer.brokers, identity })
           if (balance < offer.amount)
@@ -207,11 +243,16 @@ async function pressed(tabId, url) {
   const visit = foreseen.get(tabId)
   foreseen.delete(tabId)
   await takeBackUnused(tabId)
-  if (!visit || payments.of(tabId) || payments.isOpen(url) || turns.has(url)) return
+  if (!visit || payments.of(tabId) || payments.isOpen(url) || turns.has(url) || kept.has(url)) return
   await inTurn(url, async () => {
     if (await visit.takeAhead())
-      await loadRule(tabId, { url, unasked: true, amount: visit.terms.amount, currency: visit.terms.currency }, visit, { tries: 1, armed: true })
+      await loadRule(tabId, { url, unasked: true, amount: visit.ticket.cost, currency: visit.terms.currency }, visit, { tries: 1, armed: true })
   })
+}
+
+// She let go of the link elsewhere, and does not go there.
+async function released(tabId, url) {
+  if (payments.of(tabId)?.visit.url === url) await takeBackUnused(tabId)
 }
 
 // The script that tells of links is put into pages of sites that are paid so.
@@ -256,7 +297,7 @@ async function refused(tabId, payment) {
       await visit.judged(why.body, same)
     }
   } catch (error) {
-    const now = visit.terms ? { ...offer, amount: visit.terms.amount, currency: visit.terms.currency } : offer
+    const now = visit.terms ? { ...offer, amount: await visit.cost(), currency: visit.terms.currency } : offer
     if (error.ask) {
       await keepOffer(tabId, { ...now, unasked: false })
       return showPrice(tabId, now)
@@ -275,14 +316,22 @@ async function answered(tabId, payment, details) {
   }
 }
 
+// The page that was paid can be read again with one request, where its payment does not go in a field of its own beside
+// another authorization.
+async function keepForRereads(visit, currency, field) {
+  const grace = visit.challenge.header ? null : await (await purse()).grace(visit.vendor, visit.url)
+  if (grace) await kept.keep({ url: visit.url, vendor: visit.vendor, currency, ...grace }, field).catch(() => undefined)
+}
+
 async function settle(tabId, payment, details) {
-  payments.leave(payment)
   const { visit } = payment
   const { statusCode: status } = details
   if (status >= 200 && status < 300) {
+    const again = visit.field({ again: true })
     const paid = await visit.settled(fieldsNamed(details.responseHeaders, 'payment-receipt')[0] ?? null)
     await dropOffer(tabId)
     if (!paid) return undefined
+    await keepForRereads(visit, paid.currency, again)
     paidPages.set(tabId, { url: visit.url, visit, payment: paid })
     return showPaid(tabId, visit, paid)
   }
@@ -302,13 +351,37 @@ async function lateReceipt(details) {
   const payment = await wallet.openPaymentOf(vendor, withoutFragment(details.url), receipt.coin, receipt.index)
   if (!payment || payment.currency !== receipt.currency) return
   await wallet.paid({ payment: payment.id, coin: { coin: payment.coin }, index: payment.ticket, amount: payment.amount, reread: false },
-    vendor, receipt.amount, receipt.spent)
+    vendor, receipt)
 }
 
 // --- what the browser tells -------------------------------------------------
 
 const options = (extra, known) => (known?.EXTRA_HEADERS ? [...extra, 'extraHeaders'] : extra)
 const pages = { urls: ['https://*/*', 'http://*/*'], types: ['main_frame'] }
+
+// A request that shows a payment again: of which page, or null. Pages loaded ahead do not count: sites give them nothing for it.
+async function countReread(details, values) {
+  await swept
+  const page = kept.sent(withoutFragment(details.url), values)
+  if (page && !(await (await purse()).reread(page.vendor, page.url))) await kept.drop((other) => other === page)
+  return page
+}
+
+function noteReread(details) {
+  const values = fieldsNamed(details.requestHeaders, 'authorization')
+  if (values.length && !fieldsNamed(details.requestHeaders, 'sec-purpose').length) rereads.set(details.requestId, countReread(details, values))
+}
+
+// Its answer: the page, or a 402, after which it asks.
+async function readAgain(details, counted) {
+  const page = await counted
+  if (!page || withoutFragment(details.url) !== page.url) return
+  if (details.statusCode === 402) await kept.drop((other) => other.url === page.url)
+  if ((details.statusCode < 200 || details.statusCode > 299) && details.statusCode !== 304) return
+  const payment = { amount: 0, currency: page.currency, reread: true }
+  paidPages.set(details.tabId, { url: page.url, visit: page, payment })
+  await showPaid(details.tabId, page, payment)
+}
 
 // A reload goes when its rule is there; the reader, who pressed a link, may have been faster.
 function carries(details, payment) {
@@ -317,6 +390,7 @@ function carries(details, payment) {
 }
 
 api.webRequest.onSendHeaders.addListener((details) => {
+  noteReread(details)
   if (!isPage(details)) return
   const fetchUser = fieldsNamed(details.requestHeaders, 'sec-fetch-user')[0]
   const says = fieldsNamed(details.requestHeaders, 'sec-fetch-mode').length > 0
@@ -332,6 +406,8 @@ api.webRequest.onHeadersReceived.addListener((details) => {
   if (!isPage(details)) return
   const payment = payments.of(details.tabId)
   heard.delete(details.tabId)
+  const again = rereads.get(details.requestId)
+  if (again) inTurn(details.tabId, () => readAgain(details, again))
   if (payment?.request === details.requestId && withoutFragment(details.url) === payment.visit.url) {
     payment.done = onPage(payment, details).then(() => inTurn(details.tabId, () => answered(details.tabId, payment, details)))
     if (details.statusCode === 402) {
@@ -350,13 +426,18 @@ api.webRequest.onHeadersReceived.addListener((details) => {
   }
 }, pages, options(['responseHeaders'], api.webRequest.OnHeadersReceivedOptions))
 
-api.webRequest.onCompleted.addListener((details) => { asked.delete(details.requestId) }, pages)
+function over(details) {
+  asked.delete(details.requestId)
+  rereads.delete(details.requestId)
+}
+
+api.webRequest.onCompleted.addListener(over, pages)
 
 api.webRequest.onErrorOccurred.addListener((details) => {
-  asked.delete(details.requestId)
+  over(details)
   const payment = payments.of(details.tabId)
   if (payment?.request !== details.requestId || payment.done) return
-  payments.leave(payment)
+  payment.done = true
   clearTimeout(payment.timer)
   inTurn(details.tabId, () => payment.visit.doubt().finally(payment.end))
 }, pages)
@@ -417,14 +498,24 @@ function shown(nav) {
 
 api.action.onClicked.addListener((tab) => inTurn(tab.id, async () => {
   const offer = await offerOf(tab.id)
+  if (prices.get(tab.id)?.risen > Date.now() - readingTime) return
   if (offer?.amount && withoutFragment(tab.url ?? '') === offer.url) await attend(tab.id, offer, offer.amount)
 }))
 
 // A page that was opened behind is paid, if the rules allow it, once she looks at it.
-api.tabs.onActivated.addListener(({ tabId }) => inTurn(tabId, async () => {
+const lookedAt = ({ tabId }) => inTurn(tabId, async () => {
   const offer = await offerOf(tabId)
   if (offer?.unasked && !offer.trouble) await attend(tabId, offer)
-}))
+})
+
+api.tabs.onActivated.addListener(lookedAt)
+
+api.windows.onFocusChanged.addListener(async (windowId) => {
+  if (windowId === api.windows.WINDOW_ID_NONE) return
+  for (const tab of await api.tabs.query({ windowId, active: true })) lookedAt({ tabId: tab.id })
+})
+
+api.alarms.onAlarm.addListener(() => swept.then(() => kept.dropOld()))
 
 api.tabs.onRemoved.addListener((tabId) => inTurn(tabId, async () => {
   const payment = payments.of(tabId)
@@ -432,26 +523,51 @@ api.tabs.onRemoved.addListener((tabId) => inTurn(tabId, async () => {
   landed.delete(tabId)
   foreseen.delete(tabId)
   paidPages.delete(tabId)
+  prices.delete(tabId)
   await dropOffer(tabId)
   if (!payment || payment.done) return
   await takeBack(payment)
   if (!payment.request) return
-  payments.leave(payment)
   await payment.visit.doubt()
   payment.end()
 }))
 
-const ofLinks = { near: pointedAt, press: pressed }
+const ofLinks = { near: pointedAt, press: pressed, released }
 
-// From the extension's own pages: money was added, or limits changed. From a page's links: which one it is, of the same site.
-api.runtime.onMessage.addListener((message, sender) => {
-  if (sender.id !== api.runtime.id) return
-  if (message === 'changed' && sender.url?.startsWith(api.runtime.getURL(''))) attendAll()
+// Rules of coins that were moved or returned carry nothing any more.
+async function coinsChanged() {
+  const wallet = await purse()
+  await swept
+  await kept.drop(async (page) => (await wallet.grace(page.vendor, page.url))?.coin !== page.coin)
+  for (const tab of await api.tabs.query({})) {
+    inTurn(tab.id, async () => {
+      const offer = await offerOf(tab.id)
+      if (offer && withoutFragment(tab.url ?? '') === offer.url) await attend(tab.id, { ...offer, unasked: false })
+    })
+  }
+}
+
+async function giveBackPage(id) {
+  try {
+    return await giveBack(await purse(), { id })
+  } catch (error) {
+    return { trouble: error.message }
+  } finally {
+    coinsChanged()
+  }
+}
+
+// From the extension's own pages: money was added, limits changed, or a page is to be given back. From a page's links:
+// which one it is, of the same site.
+api.runtime.onMessage.addListener((message, sender, answer) => {
+  if (sender.id !== api.runtime.id) return undefined
+  if (sender.url?.startsWith(api.runtime.getURL(''))) {
+    if (message === 'changed') coinsChanged()
+    if (!Number.isSafeInteger(message?.giveBack)) return undefined
+    giveBackPage(message.giveBack).then(answer)
+    return true
+  }
   const { kind, url } = fromLinks(message, sender) ?? {}
   if (kind) inTurn(sender.tab.id, () => ofLinks[kind](sender.tab.id, url))
+  return undefined
 })
-
-const attendAll = () => void api.tabs.query({}).then((tabs) => tabs.forEach((tab) => inTurn(tab.id, async () => {
-  const offer = await offerOf(tab.id)
-  if (offer && withoutFragment(tab.url ?? '') === offer.url) await attend(tab.id, { ...offer, unasked: false })
-})))

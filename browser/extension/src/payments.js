@@ -9,7 +9,7 @@ export class Payments {
     payment.tabId = tabId
     payment.over = new Promise((resolve) => {
       payment.end = () => {
-        this.leave(payment)
+        if (this.of(tabId) === payment) this.#tabs.delete(tabId)
         this.#open.delete(payment)
         resolve()
       }
@@ -19,14 +19,9 @@ export class Payments {
     return payment
   }
 
-  // The payment whose answer a tab awaits.
+  // The payment that a tab makes. So long it begins no other: whoever waits for it waits for nobody in return.
   of(tabId) {
     return this.#tabs.get(tabId)
-  }
-
-  // Its tab awaits no answer any more.
-  leave(payment) {
-    if (this.#tabs.get(payment.tabId) === payment) this.#tabs.delete(payment.tabId)
   }
 
   isOpen(url) {

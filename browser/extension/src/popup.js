@@ -1,25 +1,43 @@
 // What the button shows when there is nothing to pay: balance, this site's limits, the last payments.
-import { fromDecimal, isPrivate, originOf, pretty, toDecimal } from 'netpay'
+import { costOf, fromDecimal, isPrivate, originOf, pretty, toDecimal } from 'netpay'
+import { at, button, element, keepingFocus, say } from './page.js'
 import { api, purse, setting } from './wallet.js'
 
-const at = (id) => document.getElementById(id)
 const wallet = await purse()
 const currency = await setting('currency', 'uusd')
 const [tab] = await api.tabs.query({ active: true, lastFocusedWindow: true })
 const vendor = tab?.url && isPrivate(tab.url) ? originOf(tab.url) : ''
 const identities = await wallet.identities()
 
+const mostShown = 5
+const states = { paid: '', live: ' (on its way)', unknown: ' (not confirmed yet)', 'given-back': ' (given back)' }
+
+// The background asks the site: this page may be closed meanwhile.
+async function giveBack(payment) {
+  say('One moment …')
+  const { amount, trouble } = await api.runtime.sendMessage({ giveBack: payment.id })
+  if (trouble) say(trouble, true)
+  else say(`You got ${pretty(amount, payment.currency)} back.`)
+  await keepingFocus(draw)
+}
+
 function item(payment) {
-  const li = document.createElement('li')
-  const what = { paid: '', live: ' (on its way)', unknown: ' (not confirmed yet)' }[payment.state]
-  li.textContent = `${pretty(payment.amount, payment.currency)} to ${new URL(payment.vendor).host}${what}`
+  const cost = pretty(costOf(payment) + (payment.back ?? 0), payment.currency)
+  const li = element('li', `${cost} to ${new URL(payment.vendor).host}${states[payment.state]} `)
+  if (wallet.canGiveBack(payment))
+    li.append(button(`Give back ${cost}`, `Give back ${cost} for ${payment.url.slice(payment.vendor.length)}`, () => giveBack(payment)))
   return li
 }
 
-const payments = (await wallet.history(40)).filter((p) => p.state !== 'void').slice(0, 5)
-at('balance').textContent = pretty(await wallet.balance(currency), currency)
-at('history').replaceChildren(...payments.map(item))
-if (!payments.length) at('history').replaceWith(Object.assign(document.createElement('p'), { textContent: 'None yet.' }))
+// The last payments, and those before them that can be given back still.
+async function draw() {
+  const payments = (await wallet.history(40)).filter((p) => p.state !== 'void')
+    .filter((p, i) => i < mostShown || wallet.canGiveBack(p))
+  at('balance').textContent = pretty(await wallet.balance(currency), currency)
+  at('history').replaceChildren(...(payments.length ? payments.map(item) : [element('li', 'None yet.')]))
+}
+
+await draw()
 
 if (vendor) {
   const identity = await wallet.identityOf(vendor)
@@ -45,11 +63,11 @@ at('save').addEventListener('click', async () => {
   const daily = at('daily').value.trim()
   const perDay = daily ? fromDecimal(daily) : null
   if (perPage === null || (daily && perDay === null)) {
-    at('said').textContent = 'An amount is written like 0.05'
+    say('An amount is written like 0.05', true)
     return
   }
   await wallet.setLimit(vendor, currency, { automatic: at('automatic').checked, perPage, perDay })
-  at('said').textContent = 'Saved.'
+  say('Saved.')
 })
 
 at('options').addEventListener('click', () => api.runtime.openOptionsPage())

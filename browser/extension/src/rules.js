@@ -1,7 +1,7 @@
 // What the extension may do, as pure functions of what the browser says.
 import { originOf, withoutFragment } from 'netpay'
 
-const byHand = ['typed', 'auto_bookmark', 'generated', 'keyword', 'keyword_generated', 'start_page']
+const byHand = ['typed', 'auto_bookmark', 'generated', 'keyword', 'keyword_generated']
 
 // Whether a request is one for a page in a tab that is there to be seen: not
 // a part of a page, not a frame, not a page loaded ahead.
@@ -23,11 +23,11 @@ export function wentByHerself(nav, heard) {
   return nav.transitionType === 'link' && heard.user !== false && heard.initiator === originOf(heard.url)
 }
 
-// What the script in a page (links.js) told of a link: { kind: 'near' | 'press', url }, or null. It is believed for
+// What the script in a page (links.js) told of a link: { kind: 'near' | 'press' | 'released', url }, or null. It is believed for
 // other pages of its own site, and where its page is a tab's own, there to be seen.
 export function fromLinks(message, sender) {
   const { kind, url } = message ?? {}
-  if ((kind !== 'near' && kind !== 'press') || typeof url !== 'string' || url !== withoutFragment(url)) return null
+  if (!['near', 'press', 'released'].includes(kind) || typeof url !== 'string' || url !== withoutFragment(url)) return null
   if (!(sender.tab?.id >= 0) || sender.frameId !== 0 || (sender.documentLifecycle ?? 'active') !== 'active') return null
   const site = originOf(url)
   return site && site === originOf(sender.url ?? '') && url !== withoutFragment(sender.url) ? { kind, url } : null
@@ -37,16 +37,23 @@ export const fieldsNamed = (headers, name) => (headers ?? []).filter((h) => h.na
 
 const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')
 
-// The session rule that carries one payment: this address by GET as the page
-// of this tab, and nothing else. Browsers match the fragment, too, which no site sees.
-// fromSite: only when a page of the same site goes there; pages that are loaded ahead come from nobody.
-export const paymentRule = (id, tabId, url, [header, value], { fromSite = false } = {}) => ({
+// A session rule that sets a field for this address by GET as a page, and nothing else.
+// Browsers match the fragment, too, which no site sees.
+const pageRule = (id, priority, url, [header, value], more) => ({
   id,
-  priority: 1,
+  priority,
   action: { type: 'modifyHeaders', requestHeaders: [{ header, operation: 'set', value }] },
-  condition: { regexFilter: `^${escaped(withoutFragment(url))}(#.*)?$`, isUrlFilterCaseSensitive: true, tabIds: [tabId],
-    resourceTypes: ['main_frame'], requestMethods: ['get'], ...(fromSite && { initiatorDomains: [new URL(url).hostname.replace(/^\[|\]$/g, '')] }) },
+  condition: { regexFilter: `^${escaped(withoutFragment(url))}(#.*)?$`, isUrlFilterCaseSensitive: true, resourceTypes: ['main_frame'],
+    requestMethods: ['get'], ...more },
 })
+
+// The rule that carries one payment, in this tab.
+// fromSite: only when a page of the same site goes there; pages that are loaded ahead come from nobody.
+export const paymentRule = (id, tabId, url, field, { fromSite = false } = {}) => pageRule(id, 2, url, field,
+  { tabIds: [tabId], ...(fromSite && { initiatorDomains: [new URL(url).hostname.replace(/^\[|\]$/g, '')] }) })
+
+// The rule that shows a payment again, in whichever tab.
+export const keptRule = (id, url, field) => pageRule(id, 1, url, field, { excludedTabIds: [-1] })
 
 // A few characters for the button: "2¢", "0.5¢", "$1.2", "$12".
 export function badge(amount, currency) {

@@ -7,7 +7,7 @@ import { b64u, sha256, unb64u, utf8 } from './bytes.js'
 import { Chain, coinName } from './chain.js'
 import { NetPayError } from './errors.js'
 import { isObject, jcs, parseJson } from './json.js'
-import { isAmount, isCount, isCurrency } from './money.js'
+import { isAmount, isCount, isCurrency, times } from './money.js'
 import { isOrigin, originOf } from './origin.js'
 
 const format = 'netpay-wallet'
@@ -64,20 +64,20 @@ function readHead(line, restore) {
 
 function readAccount(a) {
   const good = isObject(a) && isOrigin(a.issuer) && originOf(a.api) === a.issuer && originOf(a.jwks_uri) === a.issuer &&
-    typeof a.jwks === 'string' && typeof a.account === 'string' && typeof a.token === 'string' && a.token !== ''
+    typeof a.jwks === 'string' && typeof a.account === 'string' && typeof a.token === 'string' && a.token !== '' && isAmount(a.created ?? 0)
   if (!good) throw broken('an account')
   return { issuer: a.issuer, api: a.api, jwks_uri: a.jwks_uri, jwks: a.jwks, account: a.account, token: a.token, created: a.created ?? 0 }
 }
 
 function readStanding(s, name, n) {
   const used = typeof s?.used === 'string' && s.used ? s.used.split(',').map(Number) : []
-  if (typeof s?.vendor !== 'string' || !isCount(s.revealed) || s.revealed > n || !isCount(s.base) || !used.every(isCount)) throw broken('what a vendor has seen')
+  if (!isOrigin(s?.vendor) || !isCount(s.revealed) || s.revealed > n || !isCount(s.base) || !used.every(isCount)) throw broken('what a vendor has seen')
   return { coin: name, vendor: s.vendor, revealed: s.revealed, base: s.base, known: s.known === true, refused: '', used }
 }
 
 function readOpen(p, name, n) {
-  const words = [p?.vendor, p?.method, p?.url]
-  if (!words.every((w) => typeof w === 'string') || !isCurrency(p.currency) || !isCount(p.ticket) || p.ticket < 1 || p.ticket > n ||
+  const words = [p?.method, p?.url]
+  if (!isOrigin(p?.vendor) || !words.every((w) => typeof w === 'string') || originOf(p.url) !== p.vendor || !isCurrency(p.currency) || !isCount(p.ticket) || p.ticket < 1 || p.ticket > n ||
     !isCount(p.units) || !isAmount(p.amount) || !isAmount(p.created)) throw broken('a payment')
   return { coin: name, vendor: p.vendor, method: p.method, url: p.url, ticket: p.ticket, units: p.units, amount: p.amount,
     currency: p.currency, created: p.created }
@@ -86,8 +86,11 @@ function readOpen(p, name, n) {
 function readCoin(c) {
   const salt = isObject(c) ? unb64u(c.salt, 16) : null
   if (!salt || !isCurrency(c.currency) || !isAmount(c.unit) || c.unit < 1 || !isCount(c.n) || c.n < 1 || !isCount(c.spent) ||
-    c.spent > c.n || !isCount(c.held) || c.held > c.n || !isAmount(c.expires) || !isAmount(c.created)) throw broken("a coin's terms")
+    times(c.unit, c.n) === null || c.spent > c.n || !isCount(c.held) || c.held > c.n || !isAmount(c.expires) || !isAmount(c.created)) throw broken("a coin's terms")
   for (const name of ['touchstone', 'idempotency', 'holder']) if (typeof c[name] !== 'string') throw broken("a coin's terms")
+  if (c.holder && !isOrigin(c.holder)) throw broken('where a coin is')
+  const lists = [c.standings ?? [], c.open ?? []]
+  if (!lists.every(Array.isArray)) throw broken("a coin's past")
   const chain = Chain.restore(salt, c.n, c.checkpoints)
   if (!chain) throw broken("a coin's chain")
   if (coinName(salt, chain.at(0)) !== c.coin || !isOrigin(c.issuer)) throw broken("a coin's name")
@@ -95,8 +98,7 @@ function readCoin(c) {
   const coin = { coin: c.coin, issuer: c.issuer, currency: c.currency, unit: c.unit, n: c.n, salt: c.salt, touchstone: c.touchstone,
     expires: c.expires, state: c.state === 'pending' || !c.touchstone ? 'pending' : 'live', idempotency: c.idempotency,
     created: c.created, spent: c.spent, holder: c.holder, held: c.held, claimed: 0, restored: c.restored === true }
-  return { coin, chain, standings: (c.standings ?? []).map((s) => readStanding(s, c.coin, c.n)),
-    open: (c.open ?? []).map((p) => readOpen(p, c.coin, c.n)) }
+  return { coin, chain, standings: lists[0].map((s) => readStanding(s, c.coin, c.n)), open: lists[1].map((p) => readOpen(p, c.coin, c.n)) }
 }
 
 // Every line is read and checked before anything is stored.
@@ -128,13 +130,32 @@ function readLines(text, restore) {
   return { records, backup }
 }
 
+// What vendors have seen of a coin, here and there.
+const merged = (here, there) => (here ? { ...here, revealed: Math.max(here.revealed, there.revealed), base: Math.max(here.base, there.base),
+  known: here.known || there.known, used: [...new Set([...here.used, ...there.used])].sort((a, b) => a - b) } : there)
+
+// A coin that was moved away comes back: what happened there is in the export,
+// what happened here before in the store, and the higher count is the later one.
+async function comeBack(purse, tx, here, { coin, standings, open }, backup) {
+  const later = coin.spent >= here.spent ? coin : here
+  await tx.put('coins', coin.coin, { ...here, state: coin.state, touchstone: coin.touchstone || here.touchstone,
+    expires: coin.touchstone ? coin.expires : here.expires, spent: later.spent, holder: later.holder, held: later.held,
+    restored: here.restored || coin.restored || backup })
+  for (const s of standings) {
+    const key = `${s.coin} ${s.vendor}`
+    await tx.put('standings', key, merged(await tx.get('standings', key), s))
+  }
+  await purse.mergeUnknown(tx, coin, open, { standings, backup, identity: here.identity })
+}
+
 // All of an export or nothing. The coins get the identity named, or the current one.
 export async function importCoins(purse, text, { restore = false, identity } = {}) {
   const { records, backup } = readLines(text, restore)
   const to = identity ?? (await purse.currentIdentity())
   return purse.store.transaction(async (tx) => {
     const out = { accounts: 0, coins: 0, alreadyHere: [], backup }
-    for (const { account, coin, chain, standings, open } of records) {
+    for (const record of records) {
+      const { account, coin, chain, standings, open } = record
       if (account) {
         if (await tx.get('accounts', account.issuer)) continue
         await tx.put('accounts', account.issuer, account)
@@ -147,13 +168,13 @@ export async function importCoins(purse, text, { restore = false, identity } = {
         continue
       }
       ++out.coins
-      if (here) { // it was moved away and comes back
-        await tx.put('coins', coin.coin, { ...here, state: 'live', spent: Math.max(here.spent, coin.spent), restored: true })
+      if (here) {
+        await comeBack(purse, tx, here, record, backup)
         continue
       }
       await purse.addCoin(tx, { ...coin, restored: coin.restored || backup, identity: to }, chain)
       for (const s of standings) await tx.put('standings', `${s.coin} ${s.vendor}`, s)
-      for (const p of open) await purse.addUnknown(tx, { ...p, identity: to })
+      for (const p of open) await purse.addUnknown(tx, coin, { ...p, identity: to })
     }
     return out
   })

@@ -200,16 +200,22 @@ export class Broker {
     }
   }
 
-  // Returns a coin: { refunded, currency }, or { due } where its holder is out of reach. It is not spent here any more.
-  async giveBack(coin) {
+  // Returns a coin: { refunded, currency }, or { due } where its holder is out of reach. It is not spent here any more,
+  // unless the broker refuses; where its answer is lost, or it has trouble of its own, this can be called again.
+  async giveBack({ coin: name }) {
     const { api, token } = await this.#ours()
-    const shown = await this.purse.highestShown(coin.coin)
-    await this.purse.changeCoin(coin.coin, { state: 'returning' })
-    const { status, value } = await this.#done(`${api}/coins/${coin.coin}/return`, { token, body: shown ?? {} })
+    const coin = (await this.purse.coins()).find((c) => c.coin === name)
+    if (coin?.state !== 'live' && coin?.state !== 'returning') throw new NetPayError('usage', 'this coin cannot be returned')
+    const shown = await this.purse.highestShown(name)
+    await this.purse.changeCoin(name, { state: 'returning' })
+    const { status, value } = await this.#done(`${api}/coins/${name}/return`, { token, body: shown ?? {} }).catch(async (error) => {
+      if (error.status >= 400 && error.status < 500 && coin.state === 'live') await this.purse.changeCoin(name, { state: 'live' })
+      throw error
+    })
     if (status === 202) return { due: isAmount(value.due) ? value.due : 0 }
     const refunded = amountOf(value.refunded)
     if (refunded === null) throw this.#nonsense('no refund')
-    await this.purse.changeCoin(coin.coin, { state: 'returned' })
+    await this.purse.changeCoin(name, { state: 'returned' })
     return { refunded, currency: coin.currency }
   }
 }

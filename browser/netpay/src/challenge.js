@@ -1,7 +1,7 @@
 // The `Payment` scheme on the wire: challenges, credentials, receipts.
 import { b64u, utf8 } from './bytes.js'
 import { isObject, objectIn, parseJson } from './json.js'
-import { isCount, isCurrency, mostUnits, parseAmount } from './money.js'
+import { isAmount, isCount, isCurrency, mostUnits, parseAmount } from './money.js'
 
 export const paymentHeader = 'Payment-Authorization'
 export const problemBase = 'https://paymentauth.org/problems/'
@@ -91,7 +91,8 @@ export function credential(challenge, payload) {
   return [challenge.header ?? 'Authorization', value]
 }
 
-// A Payment-Receipt: { coin, index, amount, currency, spent, revealed } or null.
+// A Payment-Receipt: { coin, index, amount, currency, spent, revealed, giveBack } or null.
+// giveBack: seconds within which the page can be given back; 0 where it cannot.
 export function parseReceipt(field) {
   const value = objectIn(field)
   if (!value || value.method !== 'netpay' || value.status !== 'success') return null
@@ -100,7 +101,8 @@ export function parseReceipt(field) {
   if (!reference || !amount || !isCurrency(value.currency) || !isCount(value.spent) || !isCount(value.revealed)) return null
   const index = Number(reference[2])
   if (index > mostUnits) return null
-  return { coin: reference[1], index, amount, currency: value.currency, spent: value.spent, revealed: value.revealed }
+  const giveBack = isAmount(value.give_back) ? value.give_back : 0
+  return { coin: reference[1], index, amount, currency: value.currency, spent: value.spent, revealed: value.revealed, giveBack }
 }
 
 // The problem document of a refusal: { kind, reason, spent, needed, words }.

@@ -3,7 +3,8 @@
 //   spent (S)     units spent, by this wallet's own count. It grows by a
 //                 receipt, at most by what the owner accepted for that page,
 //                 and by a vendor's `spent`, at most by payments she accepted
-//                 whose outcome never arrived.
+//                 whose outcome never arrived. It falls by a page that is
+//                 given back, at most by what that cost.
 //   live          what she accepted for payments that are on their way now.
 //   unknown       what she accepted for payments whose outcome is not known.
 //                 One ticket buys one page, so payments on the same ticket
@@ -127,6 +128,17 @@ export function absorb(c, claimed, ticket = 0, allowance = 0) {
   }
   c.spent += excess // within the allowance
   return { believed: true, settled }
+}
+
+// The page of a ticket that was paid is given back: `units` at most, what it
+// cost, are the owner's again. The ticket stays used and R as it is, so that
+// nothing new is shown by this: a vendor that lies will say so at the next page.
+// What was given back.
+export function givenBack(c, ticket, units) {
+  if (!c.used.has(ticket)) return 0
+  const back = Math.min(units, c.spent)
+  c.spent -= back
+  return back
 }
 
 // The vendor says the ticket is used: it will not be chosen again. Payments of

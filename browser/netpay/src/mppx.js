@@ -7,6 +7,7 @@
 import { Method, z } from 'mppx'
 import { NetPayError } from './errors.js'
 import { withoutFragment } from './origin.js'
+import { following } from './redirects.js'
 import { Visit } from './visit.js'
 
 const terms = z.object({ amount: z.string(), currency: z.string(), recipient: z.string(),
@@ -14,13 +15,11 @@ const terms = z.object({ amount: z.string(), currency: z.string(), recipient: z.
 const payload = z.object({ coin: z.string(), index: z.number(), payword: z.string() })
 
 const urlOf = (input) => withoutFragment(typeof input === 'string' ? input : (input.url ?? input.href ?? String(input)))
-const methodOf = (input, init) => (init?.method ?? input?.method ?? 'GET').toUpperCase()
 
 // ask({ vendor, url, amount, currency, brokers }): true if the owner accepts;
 // without it only what the purse's limits allow unasked is paid.
 export function netpay(purse, { ask } = {}) {
   const underWay = new Map() // address → the visit of the page that is being fetched
-  const turns = new Map() // address → the last fetch of it: they go one after another
   const accept = async (wish) => {
     if (await purse.decidesAlone(wish.vendor, wish.amount, wish.currency)) return wish.amount
     if (ask && (await ask(wish))) return wish.amount
@@ -52,11 +51,12 @@ export function netpay(purse, { ask } = {}) {
     else await (answer.status === 502 || answer.status === 504 ? visit.doubt() : visit.void())
   }
 
-  async function fetchBy(client, input, init) {
-    const visit = new Visit(purse, { url: urlOf(input), method: methodOf(input, init), accept })
+  // One address, whose answer may be a redirect: mppx would send the payment after it.
+  async function fetchBy(client, { url, options, ...request }, init) {
+    const visit = new Visit(purse, { url, method: request.method, accept })
     underWay.set(visit.url, visit)
     try {
-      const answer = await client.fetch(input, init)
+      const answer = await client.fetch(visit.url, { ...init, ...options, ...request })
       await settle(visit, answer)
       return answer
     } finally {
@@ -70,13 +70,8 @@ export function netpay(purse, { ask } = {}) {
     // The client, whose fetch pays from the purse.
     attach(client) {
       client.onChallengeReceived(pay)
-      const fetchInTurn = (input, init) => {
-        const url = urlOf(input)
-        const run = (turns.get(url) ?? Promise.resolve()).then(() => fetchBy(client, input, init))
-        const turn = run.catch(() => undefined).then(() => { if (turns.get(url) === turn) turns.delete(url) })
-        turns.set(url, turn)
-        return run
-      }
+      const fetchInTurn = (input, init) => following(input, init, (request) =>
+        purse.turns.take(withoutFragment(request.url), () => fetchBy(client, request, init)))
       return { ...client, fetch: fetchInTurn }
     },
   }

@@ -5,18 +5,25 @@
 // two payments get the same ticket.
 import { b64u, random, unb64u } from './bytes.js'
 import { Chain, coinName } from './chain.js'
-import { absorb, choose, liveUnits, notCharged, openPayment, paid, ticketUsed, unknownUnits } from './count.js'
+import { absorb, choose, givenBack, liveUnits, notCharged, openPayment, paid, ticketUsed, unknownUnits } from './count.js'
 import { NetPayError, printable } from './errors.js'
 import { mostUnits, pretty, times, unitsFor } from './money.js'
+import { Turns } from './turns.js'
 
 const day = 24 * 3600
 const graceSeconds = 300 // how long a page that was paid can be read again, by the vendors' default
 const graceCount = 3
+const lateSeconds = 60 // how long a payment that was taken back may turn out to have been sent
 const mostHistory = 2000 // payments kept once they are older than a day
+const mostSessions = 8 // standing challenges kept of one site
 
 export const left = (coin) => times(coin.unit, coin.n - coin.spent)
 const shortName = (coin) => coin.slice(0, 8)
 const isOpen = (payment) => payment.state === 'live' || payment.state === 'unknown'
+// What a payment takes from the coins; the price where that is not on record.
+export const costOf = (payment) => payment.cost ?? payment.amount
+// A site claims more of the coin than its owner knows to be spent.
+export const isDisputed = (coin) => coin.claimed > coin.spent
 const paymentKey = (id) => String(id).padStart(12, '0')
 const limitKey = (site, currency) => `${site} ${currency}`
 
@@ -29,6 +36,7 @@ export class Purse {
     this.now = now
     this.owner = owner
     this.alive = alive ?? ((name) => name === owner)
+    this.turns = new Turns() // address → what pays its page
   }
 
   // --- identities: a site sees the coins of one identity, and no other site's coins of another ---
@@ -97,7 +105,7 @@ export class Purse {
     await this.store.transaction((tx) => tx.delete('limits', limitKey(site, currency)))
   }
 
-  // Whether the owner's rules allow this price without asking her.
+  // Whether the owner's rules allow that this much leaves her coins for a page without asking her.
   async decidesAlone(vendor, amount, currency) {
     return this.store.transaction(async (tx) => {
       const mine = await tx.get('limits', limitKey(vendor, currency))
@@ -107,7 +115,8 @@ export class Purse {
     })
   }
 
-  async #withinLimits(tx, want) {
+  // cost: what would leave the coins.
+  async #withinLimits(tx, want, cost) {
     const mine = await tx.get('limits', limitKey(want.vendor, want.currency))
     const all = await tx.get('limits', limitKey('*', want.currency))
     const since = this.now() - day
@@ -117,14 +126,14 @@ export class Purse {
       const pages = new Map() // one ticket buys one page, however often it was shown
       for (const p of list) {
         const page = `${p.vendor} ${p.coin} ${p.ticket}`
-        pages.set(page, Math.max(p.amount, pages.get(page) ?? 0))
+        pages.set(page, Math.max(costOf(p), pages.get(page) ?? 0))
       }
       return [...pages.values()].reduce((sum, amount) => sum + amount, 0)
     }
     const check = (limit, list, where) => {
-      if (limit === null || limit === undefined || gone(list) + want.amount <= limit) return
+      if (limit === null || limit === undefined || gone(list) + cost <= limit) return
       throw new NetPayError('not-accepted', `over your limit for ${where}: ${pretty(gone(list), want.currency)} of ` +
-        `${pretty(limit, want.currency)} went in the last 24 hours and this costs ${pretty(want.amount, want.currency)}`,
+        `${pretty(limit, want.currency)} went in the last 24 hours and this costs ${pretty(cost, want.currency)}`,
       { limit: where })
     }
     check(mine?.perDay ?? all?.perSite, recent.filter((p) => p.vendor === want.vendor), 'this site')
@@ -158,6 +167,19 @@ export class Purse {
     })
   }
 
+  // The owner takes a site's count of a coin for true: the coin comes from a backup, or she will not quarrel.
+  async writeOff(name) {
+    await this.store.transaction(async (tx) => {
+      const coin = await tx.get('coins', name)
+      if (!coin || !isDisputed(coin)) throw new NetPayError('usage', 'no site claims more of this coin than was paid')
+      for (const s of await tx.all('standings'))
+        if (s.coin === name) await tx.put('standings', `${name} ${s.vendor}`, { ...s, refused: '' })
+      const doubts = (await tx.all('payments')).filter((p) => p.coin === name && p.state === 'unknown')
+      await this.#close(tx, doubts.map((p) => p.id), 'void')
+      await tx.put('coins', name, { ...coin, spent: Math.min(coin.claimed, coin.n), claimed: 0 })
+    })
+  }
+
   // The payword of an index: whoever has it can claim the units below.
   async payword(tx, coin, index) {
     const row = await tx.get('chains', coin.coin)
@@ -179,8 +201,10 @@ export class Purse {
   // --- payments ---
   //
   // want: { vendor, method, url, amount, limit, currency, brokers }: what the
-  // owner accepted; limit is the most for this page, amount its price.
-  // A ticket: { payment (0 for a reread), coin, index, payword, amount, known, reread, switched }.
+  // owner accepted; limit is the most that may leave her coins for this page,
+  // amount its price. Coins are spent by whole units: a page costs more than
+  // its price where a unit is worth more.
+  // A ticket: { payment (0 for a reread), coin, index, payword, amount, cost, known, reread, switched }.
 
   async #load(tx, coin, vendor) {
     const row = await tx.get('standings', `${coin.coin} ${vendor}`)
@@ -213,14 +237,28 @@ export class Purse {
   async #close(tx, ids, state, change = {}) {
     for (const id of ids) {
       const row = await tx.get('payments', paymentKey(id))
-      if (row) await tx.put('payments', paymentKey(id), { ...row, ...change, state, finished: this.now() })
+      if (row) await tx.put('payments', paymentKey(id), { ...row, state, finished: this.now(), ...change })
     }
   }
 
   // A payment of an imported coin whose outcome is not known.
-  async addUnknown(tx, payment) {
+  async addUnknown(tx, coin, payment) {
     const id = await this.#newId(tx)
-    await tx.put('payments', paymentKey(id), { ...payment, id, state: 'unknown', owner: '', finished: 0, rereads: 0 })
+    const cost = times(coin.unit, payment.units) ?? payment.amount
+    await tx.put('payments', paymentKey(id), { ...payment, cost, id, state: 'unknown', owner: '', finished: 0, rereads: 0 })
+  }
+
+  // The same of a coin that comes back. What was open here when it left is decided by now, unless the export has it open
+  // still; a backup does not know what came after it.
+  async mergeUnknown(tx, coin, open, { standings, backup, identity }) {
+    const rows = (await tx.all('payments')).filter((p) => p.coin === coin.coin)
+    const same = (a, b) => a.vendor === b.vendor && a.url === b.url && a.ticket === b.ticket
+    for (const p of backup ? [] : rows.filter(isOpen)) {
+      if (open.some((o) => same(o, p))) continue
+      const used = standings.some((s) => s.vendor === p.vendor && s.used.includes(p.ticket))
+      await this.#close(tx, [p.id], used ? 'paid' : 'void', { finished: p.created })
+    }
+    for (const o of open) if (!rows.some((p) => same(o, p) && (backup || isOpen(p)))) await this.addUnknown(tx, coin, { ...o, identity })
   }
 
   async #bury(tx) {
@@ -246,15 +284,16 @@ export class Purse {
 
   async #take(tx, want, coin, s, choice) {
     const units = unitsFor(want.amount, coin.unit) ?? mostUnits
+    const cost = times(coin.unit, units) ?? want.amount
     const id = await this.#newId(tx)
     await tx.put('payments', paymentKey(id), { id, coin: coin.coin, vendor: want.vendor, method: want.method, url: want.url,
-      ticket: choice.ticket, units, amount: want.amount, currency: want.currency, identity: coin.identity, state: 'live',
+      ticket: choice.ticket, units, amount: want.amount, cost, currency: want.currency, identity: coin.identity, state: 'live',
       owner: this.owner, created: this.now(), finished: 0, rereads: 0 })
     openPayment(s.count, { id, ticket: choice.ticket, units, live: true, here: true })
     await this.#save(tx, coin, want.vendor, s)
     if (!(await tx.get('sites', want.vendor))) await tx.put('sites', want.vendor, { vendor: want.vendor, identity: coin.identity })
     return { payment: id, coin: await tx.get('coins', coin.coin), index: choice.ticket,
-      payword: await this.payword(tx, coin, choice.ticket), amount: want.amount, known: s.known, reread: false, switched: false }
+      payword: await this.payword(tx, coin, choice.ticket), amount: want.amount, cost, known: s.known, reread: false, switched: false }
   }
 
   // A payment for the same page whose outcome never arrived is tried again with its own ticket.
@@ -271,10 +310,11 @@ export class Purse {
     return this.#take(tx, want, coin, s, { ticket: before.ticket })
   }
 
-  // Preferred: the coin the vendor holds, then one nobody has seen, then one that was spent elsewhere.
-  async #pick(tx, want, notThisCoin) {
+  // Preferred: the coin the vendor holds, then one nobody has seen, then one that was spent elsewhere; a disputed one
+  // where no other will do. { coin, s, choice, cost }, or { balance, refused } of what there is.
+  async #find(tx, want, notThisCoin = '') {
     const identity = await this.#identityOf(tx, want.vendor)
-    const rank = (c) => (c.holder === want.vendor ? 0 : c.holder === '' ? 1 : 2)
+    const rank = (c) => (isDisputed(c) ? 3 : c.holder === want.vendor ? 0 : c.holder === '' ? 1 : 2)
     const coins = (await tx.all('coins')).filter((c) => c.coin !== notThisCoin && this.#takes(want, identity, c))
       .sort((a, b) => rank(a) - rank(b) || a.created - b.created)
     let balance = 0
@@ -292,16 +332,39 @@ export class Purse {
         refused = `; coin ${shortName(coin.coin)} is being spent at another site at this moment, try again`
         continue
       }
+      const cost = times(coin.unit, units)
+      if (cost > want.limit) {
+        refused = `; by coin ${shortName(coin.coin)} it would cost ${pretty(cost, coin.currency)}`
+        continue
+      }
       const choice = choose(s.count, units)
-      if (choice.ticket) return this.#take(tx, want, coin, s, choice)
+      if (choice.ticket) return { coin, s, choice, cost }
     }
-    throw new NetPayError('no-money', `not enough money: this costs ${pretty(want.amount, want.currency)}, your coins for this ` +
-      `site have ${pretty(balance, want.currency)}${refused}`, { balance })
+    return { balance, refused }
+  }
+
+  // above: what was accepted for this page already, and is within the limits.
+  async #pick(tx, want, { notThisCoin = '', above = 0 } = {}) {
+    const { coin, s, choice, cost, balance, refused } = await this.#find(tx, want, notThisCoin)
+    if (!coin)
+      throw new NetPayError('no-money', `not enough money: this costs ${pretty(want.amount, want.currency)}, your coins for this ` +
+        `site have ${pretty(balance, want.currency)}${refused}`, { balance })
+    if (cost > above) await this.#withinLimits(tx, want, cost)
+    return this.#take(tx, want, coin, s, choice)
+  }
+
+  async #cost(tx, want) {
+    return (await this.#find(tx, { ...want, limit: Infinity })).cost ?? want.amount
+  }
+
+  // What would leave the coins for a page; its price where no coin will do.
+  async cost(want) {
+    return this.store.transaction((tx) => this.#cost(tx, want))
   }
 
   // Throws if the limits leave no room for this payment.
   async checkLimits(want) {
-    await this.store.transaction((tx) => this.#withinLimits(tx, want))
+    await this.store.transaction(async (tx) => this.#withinLimits(tx, want, await this.#cost(tx, want)))
   }
 
   // A ticket for a new payment.
@@ -310,9 +373,7 @@ export class Purse {
       await this.#bury(tx)
       await this.#prune(tx)
       const again = await this.#resume(tx, want)
-      if (again) return again
-      await this.#withinLimits(tx, want)
-      return this.#pick(tx, want, '')
+      return again ?? this.#pick(tx, want)
     })
   }
 
@@ -342,9 +403,11 @@ export class Purse {
       }
       if (answer.ticketUsed) await this.#close(tx, ticketUsed(s.count, before.index), 'void')
       await this.#save(tx, coin, want.vendor, s)
-      if (want.amount > before.amount) {
+      const cost = times(coin.unit, units) ?? want.amount
+      if (cost > want.limit) return new NetPayError('not-accepted', `this costs ${pretty(cost, want.currency)} now`)
+      if (cost > before.cost) {
         try {
-          await this.#withinLimits(tx, want)
+          await this.#withinLimits(tx, want, cost)
         } catch (error) {
           return error // what was learned of the coin stays on record
         }
@@ -353,7 +416,7 @@ export class Purse {
       if (choice.ticket) return { ...(await this.#take(tx, want, coin, s, choice)), switched: before.switched }
       if (choice.why === 'coin-short' && !before.switched) {
         try {
-          return { ...(await this.#pick(tx, want, coin.coin)), switched: true }
+          return { ...(await this.#pick(tx, want, { notThisCoin: coin.coin, above: Math.max(cost, before.cost) })), switched: true }
         } catch (error) {
           return error
         }
@@ -367,44 +430,75 @@ export class Purse {
     return result
   }
 
-  // A page that was paid a short while ago by GET: its ticket, to be shown again; null if there is none.
-  async reread(vendor, url) {
+  // What was paid for a page within the last minutes; undefined if nothing was.
+  async #paidLately(tx, vendor, url) {
+    const since = this.now() - graceSeconds
+    return (await tx.all('payments')).reverse().find((p) => p.url === url && p.vendor === vendor && p.method === 'GET' &&
+      p.state === 'paid' && p.finished > since)
+  }
+
+  async paidLately(vendor, url) {
+    return this.store.transaction(async (tx) => (await this.#paidLately(tx, vendor, url)) !== undefined)
+  }
+
+  // How often and until when a page that was paid can be read again: { coin, times, until }; null if it cannot.
+  async grace(vendor, url) {
     return this.store.transaction(async (tx) => {
-      const since = this.now() - graceSeconds
-      const before = (await tx.all('payments')).reverse().find((p) => p.url === url && p.vendor === vendor && p.method === 'GET' &&
-        p.state === 'paid' && p.finished > since && p.rereads < graceCount)
+      const before = await this.#paidLately(tx, vendor, url)
       const coin = before && (await tx.get('coins', before.coin))
-      if (!coin || coin.holder !== vendor || coin.state !== 'live') return null
-      await tx.put('payments', paymentKey(before.id), { ...before, rereads: before.rereads + 1 })
-      return { payment: 0, coin, index: before.ticket, payword: await this.payword(tx, coin, before.ticket), amount: before.amount,
-        known: true, reread: true, switched: false }
+      if (!coin || coin.holder !== vendor || coin.state !== 'live' || before.rereads >= graceCount) return null
+      return { coin: coin.coin, times: graceCount - before.rereads, until: before.finished + graceSeconds }
     })
   }
 
-  // The payment a receipt speaks of, among those that are open.
-  async openPaymentOf(vendor, url, coin, index) {
-    return this.store.transaction(async (tx) => (await tx.all('payments')).reverse()
-      .find((p) => isOpen(p) && p.vendor === vendor && p.url === url && p.coin === coin && p.ticket === index))
+  // A page that was paid a short while ago by GET: its ticket, to be shown again; null if there is none.
+  async reread(vendor, url) {
+    return this.store.transaction(async (tx) => {
+      const before = await this.#paidLately(tx, vendor, url)
+      const coin = before && before.rereads < graceCount && (await tx.get('coins', before.coin))
+      if (!coin || coin.holder !== vendor || coin.state !== 'live') return null
+      await tx.put('payments', paymentKey(before.id), { ...before, rereads: before.rereads + 1 })
+      return { payment: 0, coin, index: before.ticket, payword: await this.payword(tx, coin, before.ticket), amount: before.amount,
+        cost: 0, known: true, reread: true, switched: false }
+    })
   }
 
-  // A page came with a receipt. charged is cut down to what was accepted; what counts is returned.
-  async paid(ticket, vendor, charged, receiptSpent) {
+  // The payment a receipt speaks of, among those that are open, or were taken back just now: the request may have left.
+  async openPaymentOf(vendor, url, coin, index) {
+    return this.store.transaction(async (tx) => {
+      const since = this.now() - lateSeconds
+      const same = (await tx.all('payments')).reverse().filter((p) => p.vendor === vendor && p.coin === coin && p.ticket === index)
+      if (same.some((p) => p.state === 'paid' || p.state === 'given-back')) return undefined // a ticket buys one page
+      const mine = same.filter((p) => p.url === url)
+      return mine.find(isOpen) ?? mine.find((p) => p.state === 'void' && p.finished > since)
+    })
+  }
+
+  // A page came with a receipt: { amount, spent, giveBack }. What it charges is cut down to what was accepted; what left
+  // the coins is returned.
+  async paid(ticket, vendor, receipt) {
     if (ticket.reread) return 0
     return this.store.transaction(async (tx) => {
-      const counts = Math.min(charged, ticket.amount)
+      const amount = Math.min(receipt.amount, ticket.amount)
       const coin = await tx.get('coins', ticket.coin.coin)
+      const row = await tx.get('payments', paymentKey(ticket.payment))
+      if (row?.state === 'void') await this.#close(tx, [row.id], 'unknown')
+      let cost = amount
       if (coin) {
         const s = await this.#load(tx, coin, vendor)
         const own = s.count.spent + liveUnits(s.count) + unknownUnits(s.count)
-        await this.#close(tx, paid(s.count, ticket.payment, unitsFor(counts, coin.unit) ?? mostUnits), 'void')
+        const units = unitsFor(amount, coin.unit) ?? mostUnits
+        cost = times(coin.unit, Math.min(units, row?.units ?? units)) ?? amount
+        await this.#close(tx, paid(s.count, ticket.payment, units), 'void')
         s.known = true
         s.refused = ''
         await this.#save(tx, coin, vendor, s)
         await tx.put('coins', coin.coin, { ...(await tx.get('coins', coin.coin)), holder: vendor, held: s.count.spent,
-          restored: coin.restored && receiptSpent > own, claimed: 0 })
+          restored: coin.restored && receipt.spent > own, claimed: 0 })
       }
-      await this.#close(tx, [ticket.payment], 'paid', { amount: counts })
-      return counts
+      const giveBack = Math.min(receipt.giveBack ?? 0, day)
+      await this.#close(tx, [ticket.payment], 'paid', { amount, cost, ...(giveBack && { giveBackUntil: this.now() + giveBack }) })
+      return cost
     })
   }
 
@@ -432,6 +526,43 @@ export class Purse {
       .some((p) => p.state === 'live' && p.vendor === vendor && p.url === url && p.method === 'GET' && this.alive(p.owner, p)))
   }
 
+  // --- giving a page back, as long as its site allows it ---
+
+  canGiveBack(payment) {
+    return payment.state === 'paid' && payment.giveBackUntil >= this.now()
+  }
+
+  // What the site is shown: a payword it has. A coin that moved on is not its to give back any more.
+  async askBack(id) {
+    return this.store.transaction(async (tx) => {
+      const row = await tx.get('payments', paymentKey(id))
+      if (!row || !this.canGiveBack(row)) throw new NetPayError('usage', 'this page can not be given back, or not any more')
+      const coin = await tx.get('coins', row.coin)
+      if (!coin || coin.state !== 'live' || coin.holder !== row.vendor)
+        throw new NetPayError('usage', 'the coin that paid this page is not at its site any more')
+      const others = (await tx.all('payments')).some((p) => p.id !== id && p.url === row.url && p.state === 'given-back')
+      await tx.put('payments', paymentKey(id), { ...row, asked: true })
+      // Asked before without an answer: that the site did it then is believed, where it cannot mean another time.
+      return { payment: row, index: row.ticket, payword: await this.payword(tx, coin, row.ticket), perhapsDone: row.asked === true && !others }
+    })
+  }
+
+  // The site says that it gave back so many units; believed up to what the page cost. What is hers again.
+  async gaveBack(id, units) {
+    return this.store.transaction(async (tx) => {
+      const row = await tx.get('payments', paymentKey(id))
+      const coin = row && (await tx.get('coins', row.coin))
+      if (!coin || row.state !== 'paid' || coin.holder !== row.vendor) return 0
+      const s = await this.#load(tx, coin, row.vendor)
+      const amount = times(coin.unit, givenBack(s.count, row.ticket, Math.min(units, unitsFor(costOf(row), coin.unit) ?? 0)))
+      await this.#save(tx, coin, row.vendor, s)
+      // The next site must not see a payword above what is spent.
+      await tx.put('coins', coin.coin, { ...(await tx.get('coins', coin.coin)), held: 0 })
+      await this.#close(tx, [id], 'given-back', { cost: costOf(row) - amount, back: amount })
+      return amount
+    })
+  }
+
   // Newest first: { id, vendor, url, method, amount, currency, identity, state, created, … }
   async history(most = 200) {
     return this.store.transaction(async (tx) => {
@@ -443,7 +574,14 @@ export class Purse {
   // --- what sites said of themselves ---
 
   async rememberSession(vendor, challenge, expires) {
-    await this.store.transaction((tx) => tx.put('sessions', `${vendor} ${challenge.realm}`, { vendor, challenge, expires }))
+    await this.store.transaction(async (tx) => {
+      const key = (row) => `${row.vendor} ${row.challenge.realm}`
+      const others = (await tx.all('sessions')).filter((row) => key(row) !== `${vendor} ${challenge.realm}`)
+      const old = others.filter((row) => row.expires <= this.now())
+      const mine = others.filter((row) => row.vendor === vendor && !old.includes(row)).sort((a, b) => b.expires - a.expires)
+      for (const row of [...old, ...mine.slice(mostSessions - 1)]) await tx.delete('sessions', key(row))
+      await tx.put('sessions', `${vendor} ${challenge.realm}`, { vendor, challenge, expires })
+    })
   }
 
   async session(vendor, realm) {

@@ -14,7 +14,8 @@ const directoryOf = (path) => path.slice(0, path.lastIndexOf('/') + 1)
 
 export class Visit {
   // accept({ vendor, url, amount, currency, brokers }): the most the owner
-  // accepts for this page, at least the amount; throws NetPayError if she does not.
+  // accepts to leave her coins for this page, at least the amount; throws
+  // NetPayError if she does not.
   constructor(purse, { url, method = 'GET', accept }) {
     this.purse = purse
     this.url = withoutFragment(url)
@@ -36,9 +37,15 @@ export class Visit {
       limit: this.limit ?? this.terms.amount, currency: this.terms.currency, brokers: this.terms.brokers }
   }
 
+  // What leaves the coins for this page: coins are spent by whole units.
+  async cost() {
+    return this.purse.cost(this.want)
+  }
+
   async #consent() {
-    if (this.limit !== null && this.terms.amount <= this.limit) return
-    this.limit = await this.accept({ vendor: this.vendor, url: this.url, ...this.terms })
+    const amount = await this.cost()
+    if (this.limit !== null && amount <= this.limit) return
+    this.limit = await this.accept({ vendor: this.vendor, url: this.url, ...this.terms, amount })
   }
 
   // The challenges of a 402: its WWW-Authenticate field values.
@@ -87,7 +94,7 @@ export class Visit {
   // After foresee(): a ticket, if the owner lets the page be paid unasked. Any doubt means: ask first.
   async takeAhead() {
     if (await this.takeReread()) return true
-    if (!(await this.purse.decidesAlone(this.vendor, this.terms.amount, this.terms.currency))) return false
+    if (!(await this.purse.decidesAlone(this.vendor, await this.cost(), this.terms.currency))) return false
     try {
       await this.takeTicket()
     } catch (error) {
@@ -96,14 +103,11 @@ export class Visit {
     return this.ticket !== null
   }
 
-  async prepare() {
-    if (await this.foresee()) await this.takeAhead()
-  }
-
-  // The header field of the payment: [name, value].
-  field() {
+  // The header field of the payment: [name, value]. again: for a site that took it already.
+  field({ again = false } = {}) {
     const { coin, index, payword, known, amount } = this.ticket
     const payload = { coin: coin.coin, index, payword, max: String(amount) }
+    if (again) return credential(this.challenge, payload)
     if (!known || this.sendTouchstone) payload.touchstone = coin.touchstone
     if (coin.holder && coin.holder !== this.vendor && coin.held > 0) Object.assign(payload, { holder: coin.holder, held: coin.held })
     return credential(this.challenge, payload)
@@ -120,7 +124,7 @@ export class Visit {
       await this.purse.doubt(ticket)
       return null
     }
-    const amount = await this.purse.paid(ticket, this.vendor, said.amount, said.spent)
+    const amount = await this.purse.paid(ticket, this.vendor, said)
     await this.#rememberPrice(Math.min(said.amount, ticket.amount))
     return { amount, currency: said.currency, reread: ticket.reread, coin: said.coin, index: said.index }
   }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { unb64u } from '../src/bytes.js'
 import { Chain } from '../src/chain.js'
-import { absorb, choose, doubt, liveUnits, notCharged, openPayment, paid, ticketUsed, unknownUnits } from '../src/count.js'
+import { absorb, choose, doubt, givenBack, liveUnits, notCharged, openPayment, paid, ticketUsed, unknownUnits } from '../src/count.js'
 import { Machine } from './machine.js'
 
 const length = 4000
@@ -159,6 +159,28 @@ test('a backup catches up within the allowance', () => {
   assert.equal(absorb(w.c, 60, 0, 40).believed, false)
   assert.equal(absorb(w.c, 40, 0, 40).believed, true)
   assert.equal(w.c.spent, 40)
+})
+
+test('a page given back is bought by what was shown already, and its ticket buys nothing more', () => {
+  const w = new OneCoin()
+  const v = new Vendor()
+  const buy = (units, page) => {
+    const p = w.start(units)
+    assert.equal(v.sell(p.ticket, units, page).verdict, 'paid')
+    paid(w.c, p.id, units)
+    return p.ticket
+  }
+  const first = buy(20, 'a')
+  buy(30, 'b')
+  assert.equal(givenBack(w.c, first, 20), 20)
+  v.spent -= 20
+  assert.deepEqual([w.c.spent, w.c.revealed, w.c.used.has(first)], [30, 50, true])
+  const again = buy(20, 'c')
+  assert.ok(again !== first && again <= 50 && w.highest === 50)
+  assert.deepEqual([w.c.spent, v.spent], [50, 50])
+  assert.equal(givenBack(w.c, 33, 20), 0) // no ticket that was paid
+  assert.equal(givenBack(w.c, again, 1e6), 50) // never below nothing
+  assert.equal(w.c.revealed, 50)
 })
 
 // Pages of random prices at an honest vendor; wallets die before they send,

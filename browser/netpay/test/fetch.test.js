@@ -11,9 +11,9 @@ const site = 'https://a.example'
 const encode = (value) => b64u(utf8(JSON.stringify(value)))
 const yes = async () => true
 
-async function purseWith(n = 1000) {
+async function purseWith(n = 1000, unit = 1000) {
   const purse = new Purse(new MemoryStore())
-  const { coin, chain } = makeCoin({ issuer, currency: 'uusd', unit: 1000, n, identity: 'main', now: purse.now() })
+  const { coin, chain } = makeCoin({ issuer, currency: 'uusd', unit, n, identity: 'main', now: purse.now() })
   await purse.store.transaction((tx) => purse.addCoin(tx, { ...coin, state: 'live', touchstone: 'T', expires: purse.now() + 1e6 }, chain))
   return purse
 }
@@ -119,4 +119,80 @@ test('a page without a receipt, an error of the site and one of a gateway', asyn
     assert.equal((await purse.history())[0].state, state, String(status))
     assert.equal((await purse.coins())[0].spent, 0)
   }
+})
+
+test('a page that is asked for several times at once is paid once, and others wait for nobody', async () => {
+  const purse = await purseWith()
+  const { shown, fetch } = world(async (url, payload) => {
+    await new Promise((resolve) => { setTimeout(resolve, 10) })
+    return payload ? page(payload) : asks()
+  })
+  const paying = payingFetch(purse, { ask: yes, fetch })
+  const answers = await Promise.all([1, 2, 3].map(() => paying(`${site}/1`)))
+  assert.deepEqual(answers.map((a) => a.payment.reread), [false, true, true])
+  assert.deepEqual(shown.map((s) => s.index), [20, 20, 20])
+  assert.equal((await purse.coins())[0].spent, 20)
+  await Promise.all([paying(`${site}/2`), paying(`${site}/3`)])
+  assert.equal((await purse.coins())[0].spent, 60)
+  await purse.setLimit('*', 'uusd', { automatic: true, perPage: 20000 })
+  const ahead = await Promise.all([1, 2].map(() => payingFetch(purse, { fetch })(`${site}/4`)))
+  assert.deepEqual(ahead.map((a) => a.payment.reread), [false, true])
+
+  let open = 0
+  const free = payingFetch(purse, { fetch: async () => {
+    open += 1
+    while (open < 2) await new Promise((resolve) => { setTimeout(resolve, 5) })
+    return new Response('free')
+  } })
+  await Promise.all([free('https://free.example/'), free('https://free.example/')]) // a page that costs nothing is not held up
+})
+
+test('what a request says of itself is passed on, and its integrity is that of the page', async () => {
+  const purse = await purseWith()
+  const seen = []
+  const { fetch } = world((url, payload) => (payload ? page(payload) : asks()))
+  const paying = payingFetch(purse, { ask: yes, fetch: (url, init) => {
+    seen.push(init)
+    return fetch(url, init)
+  } })
+  const dispatcher = {}
+  const right = `sha256-${Buffer.from(await crypto.subtle.digest('SHA-256', utf8('the page'))).toString('base64')}`
+  const answer = await paying(`${site}/1`, { integrity: `sha256-AAAA ${right}`, dispatcher, referrerPolicy: 'no-referrer', keepalive: true, mode: 'same-origin' })
+  assert.equal(await answer.text(), 'the page')
+  for (const init of seen)
+    assert.deepEqual([init.integrity, init.dispatcher === dispatcher, init.referrerPolicy, init.keepalive, init.mode, init.redirect],
+      ['', true, 'no-referrer', true, 'same-origin', 'manual'])
+  await assert.rejects(paying(`${site}/2`, { integrity: right.replace('sha256-', 'sha256-A') }), { name: 'TypeError', message: /integrity/ })
+  const [dear] = await purse.history()
+  assert.equal(dear.state, 'paid') // the page came, and is not what was asked for
+})
+
+test('redirects lead to pages of the web only, and leave what was for the body behind', async () => {
+  const purse = await purseWith()
+  for (const location of ['data:text/plain,hi', 'file:///etc/passwd', 'javascript:1', 'https://user:word@b.example/'])
+    await assert.rejects(payingFetch(purse, { fetch: async () => new Response(null, { status: 302, headers: { location } }) })('http://plain.example/'),
+      { code: 'network' }, location)
+  const seen = []
+  const posting = payingFetch(purse, { fetch: async (url, init) => {
+    seen.push([init.method, init.headers.get('content-type'), init.headers.get('authorization')])
+    return url.startsWith('https://a.') ? new Response(null, { status: 302, headers: { location: 'https://b.example/' } }) : new Response('there')
+  } })
+  await posting('https://a.example/', { method: 'POST', body: 'x', headers: { authorization: 'Basic x', 'content-type': 'text/x' } })
+  assert.deepEqual(seen, [['POST', 'text/x', 'Basic x'], ['GET', null, null]])
+})
+
+test('coins of large units: what leaves them is what is asked about, limited and shown', async () => {
+  const purse = await purseWith(1000, 10000)
+  const { fetch } = world((url, payload) => (payload ? page(payload, { amount: '1' }) : asks({}, { amount: '1' })))
+  await purse.setLimit('*', 'uusd', { automatic: true, perPage: 100, perSite: 1000, perDay: 1000 })
+  await assert.rejects(payingFetch(purse, { fetch })(`${site}/1`), { code: 'not-accepted' })
+  const wishes = []
+  const ask = async ({ amount }) => wishes.push(amount)
+  await assert.rejects(payingFetch(purse, { fetch, ask })(`${site}/1`), { code: 'not-accepted', limit: 'this site' })
+  await purse.setLimit('*', 'uusd', { automatic: true, perPage: 10000, perDay: 20000 })
+  for (const name of [1, 2]) assert.equal((await payingFetch(purse, { fetch })(`${site}/${name}`)).payment.amount, 10000)
+  await assert.rejects(payingFetch(purse, { fetch })(`${site}/3`), { code: 'not-accepted', limit: 'all sites' })
+  assert.deepEqual(wishes, [10000])
+  assert.deepEqual((await purse.history()).map((p) => p.cost), [10000, 10000])
+  assert.equal((await purse.coins())[0].spent, 2)
 })

@@ -118,6 +118,7 @@ export default async function play(world) {
   // What the issue asks for: a first page within two clicks, a further page one or none.
   assert.ok(first.clicks <= 2 && site.clicks <= 2, 'a first page at a site within two clicks');
   assert.ok(next.clicks <= 1 && again.clicks === 0 && alone.clicks === 0, 'further pages by one click or none');
+  assert.equal(again.trips, free.trips, 'a page that is read again costs the round trips of a free one');
   assert.ok(first.trips <= 2 && next.trips <= 2, 'a payment is one reload');
   assert.equal(free.trips, 1);
   assert.equal(alone.trips, free.trips, 'a page that is paid unasked costs the round trips of a free one');

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { Firefox } from '../firefox.mjs';
+import { pause, Rogue, sold } from '../rogue.mjs';
 
 const documents = (news, target) => news.requests(target).map((r) => r.status);
 
@@ -29,6 +30,9 @@ export default async function play(world) {
     await page.screenshot({ path: path.join(world.pictures, '01-paid-desktop-light.png') });
     await page.reload();
     await firefox.shows(/^Read again free/);
+    assert.deepEqual(documents(post, '/articles/ferry.html'), [402, 200, 304], 'again in one round trip');
+    await noRedirectCarriesIt(world, firefox);
+    await page.goto(ferry);
 
     // Without asking: one round trip, as for a free page. Not for what the page fetches and frames.
     assert.equal(await firefox.submit('limits', { automatic: true, page: '0.03', site: '0.05', day: '' }), 'Saved.');
@@ -56,5 +60,49 @@ export default async function play(world) {
     await post.charged(2);
   } finally {
     await firefox.close();
+  }
+}
+
+// Neither a payment nor the one that is shown again follows a redirect.
+async function noRedirectCarriesIt(world, firefox) {
+  const { page } = firefox;
+  const rogue = await Rogue.start(world.broker.issuer);
+  const other = await Rogue.start(world.broker.issuer, '127.0.0.5');
+  let target = null;
+  const honest = sold(rogue, '1000', 'moves');
+  // Firefox shows errors in HTML only.
+  const asks = (request) => {
+    const { headers, ...answer } = honest(request);
+    return { ...answer, headers: { ...headers, 'content-type': 'text/html' } };
+  };
+  rogue.pages.set('/moves', (request) => (target && request.headers.authorization ? { status: 302, headers: { location: target } } : asks(request)));
+  rogue.pages.set('/caught', () => ({ status: 200, body: 'caught' }));
+  other.pages.set('/', () => ({ status: 200, body: 'caught' }));
+  const caught = async () => {
+    for (let i = 0; i < 100 && page.url() !== new URL(target, rogue.origin).href; ++i) await pause(50);
+    assert.equal(page.url(), new URL(target, rogue.origin).href);
+  };
+  try {
+    for (const [number, to] of ['/caught', `${other.origin}/`].entries()) {
+      target = null;
+      await page.goto(`${rogue.origin}/moves?${number}`);
+      await firefox.shows(/^Pay 0\.1 ¢/);
+      await firefox.press();
+      await firefox.shows(/^Paid 0\.1 ¢/);
+      target = to;
+      await page.goto(`${rogue.origin}/moves?${number}`);
+      await caught();
+      await page.goto(`${rogue.origin}/moves?new${number}`);
+      await firefox.shows(/^Pay 0\.1 ¢/);
+      await firefox.press();
+      await caught();
+    }
+    assert.deepEqual(rogue.shown.map((s) => s.url), ['/moves?0', '/moves?0', '/moves?new0', '/moves?1', '/moves?1', '/moves?new1']);
+    assert.deepEqual(other.shown, []);
+  } finally {
+    for (const { server } of [rogue, other]) {
+      server.closeAllConnections();
+      server.close();
+    }
   }
 }

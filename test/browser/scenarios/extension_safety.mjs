@@ -1,72 +1,9 @@
 // What the extension must never pay for, and what it must pay once: hostile
 // sites, frames, pages loaded ahead, scripts, redirects, limits, many tabs.
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import { chromium } from 'playwright-core';
-import { Extension } from '../extension.mjs';
-
-const HOST = '127.0.0.4';
-const b64u = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
-
-/** To a page, though the extension may just be paying for the one before, by a reload. */
-async function go(page, url) {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      return await page.goto(url);
-    } catch (error) {
-      if (tries === 3 || !/interrupted by another navigation/.test(error.message)) throw error;
-    }
-  }
-}
-
-/** A site that says what it likes, and remembers what it was shown. */
-class Rogue {
-  static async start(issuer) {
-    const rogue = new Rogue();
-    rogue.issuer = issuer;
-    rogue.pages = new Map();
-    rogue.shown = [];
-    rogue.asked = [];
-    rogue.server = http.createServer((request, response) => rogue.#answer(request, response));
-    await new Promise((resolve) => { rogue.server.listen(0, HOST, resolve); });
-    rogue.origin = `http://${HOST}:${rogue.server.address().port}`;
-    return rogue;
-  }
-
-  async #answer(request, response) {
-    if (request.headers.authorization) {
-      const { payload } = JSON.parse(Buffer.from(request.headers.authorization.slice(8), 'base64url'));
-      this.shown.push({ url: request.url, method: request.method, index: payload.index, payload });
-    }
-    this.asked.push({ url: request.url, dest: request.headers['sec-fetch-dest'], purpose: request.headers['sec-purpose'],
-      paid: 'authorization' in request.headers });
-    const page = this.pages.get(request.url.split('?')[0]);
-    const { status = 404, headers = {}, body = '' } = page ? await page(request) : {};
-    response.writeHead(status, { 'content-type': 'text/html', 'cache-control': 'no-store', ...headers });
-    response.end(body);
-  }
-
-  challenge({ amount = '20000', recipient = this.origin, brokers = [this.issuer], currency = 'uusd' } = {}) {
-    const request = b64u({ amount, currency, recipient, methodDetails: { brokers } });
-    return `Payment id="AAAA", realm="rogue", method="netpay", intent="session", request="${request}", expires="2099-01-01T00:00:00Z"`;
-  }
-
-  asks(terms, problem = {}) {
-    return { status: 402, headers: { 'www-authenticate': this.challenge(terms), 'content-type': 'application/problem+json' },
-      body: JSON.stringify({ type: 'https://paymentauth.org/problems/payment-required', ...problem }) };
-  }
-}
-
-/** A page that is sold honestly. */
-const sold = (rogue, amount, body) => (request) => {
-  if (!request.headers.authorization || request.headers['sec-purpose']) return rogue.asks({ amount });
-  const { payload } = rogue.shown.at(-1);
-  if (Number(payload.max) < Number(amount)) return rogue.asks({ amount }, { type: 'https://paymentauth.org/problems/payment-insufficient' });
-  const receipt = { method: 'netpay', status: 'success', timestamp: '2026-11-22T12:00:00Z', reference: `${payload.coin}:${payload.index}`,
-    amount, currency: 'uusd', spent: payload.index, revealed: payload.index };
-  return { status: 200, headers: { 'payment-receipt': b64u(receipt) }, body: `<!DOCTYPE html><title>Sold</title>${body}` };
-};
+import { Extension, until } from '../extension.mjs';
+import { coins, go, pause, Rogue, sold, spent } from '../rogue.mjs';
 
 export default async function play(world) {
   const browser = world.chromium ?? chromium;
@@ -90,28 +27,17 @@ export default async function play(world) {
     await redirectsGetNothing(reader, wallet, rogue);
     await backgroundDies(reader, wallet, rogue);
     await aheadOnlyWhatShePressed(reader, wallet, rogue);
+    await releasedIsNotPressed(reader, wallet, rogue);
     await manyTabs(context, wallet, courier);
     await limitsHold(reader, wallet, courier);
+    await tabsDoNotWaitForEachOther(reader, wallet, rogue);
+    await risingPrice(reader, wallet, rogue);
   } finally {
     await context.close();
     rogue.server.closeAllConnections();
     rogue.server.close();
   }
 }
-
-const coins = async (wallet) => wallet.worker.evaluate(() => new Promise((resolve) => {
-  const opening = indexedDB.open('netpay');
-  opening.onsuccess = () => {
-    const rows = opening.result.transaction('coins').objectStore('coins').getAll();
-    rows.onsuccess = () => {
-      opening.result.close();
-      resolve(rows.result.map(({ coin, unit, spent }) => ({ coin, unit, spent })));
-    };
-  };
-}));
-
-/** By the wallet's own count, in tenths of a cent. */
-const spent = async (wallet) => (await coins(wallet)).reduce((sum, c) => sum + (c.spent * c.unit) / 1000, 0);
 
 async function asksBeforeItPays(world, reader, wallet, post) {
   const { page } = reader;
@@ -277,7 +203,7 @@ async function aheadOnlyWhatShePressed(reader, wallet, rogue) {
 
   // Pressed, and let go elsewhere: not used, and free again for the next page that she presses.
   await wallet.follow(link('last'), () => page.mouse.move(600, 600));
-  await pause(200);
+  await until('it is taken back', async () => !(await wallet.rules()).length);
   rogue.asked = [];
   await wallet.follow(link('next'), async () => {
     await page.evaluate('grab()');
@@ -325,6 +251,25 @@ async function aheadOnlyWhatShePressed(reader, wallet, rogue) {
   assert.equal(await spent(wallet) - before, 6);
   other.server.closeAllConnections();
   other.server.close();
+}
+
+// A link that was pressed and not followed: no payment waits for a script of the page to go there.
+async function releasedIsNotPressed(reader, wallet, rogue) {
+  const { page } = reader;
+  rogue.pages.set('/held', sold(rogue, '1000', '<a href="/later" style="display:block">later</a><div style="height:4000px"></div>'));
+  rogue.pages.set('/later', sold(rogue, '1000', 'later'));
+  await go(page, `${rogue.origin}/held`);
+  await wallet.shows(/^Paid 0\.1 ¢/);
+  const link = page.getByRole('link', { name: 'later' });
+  const before = rogue.shown.length;
+  const gone = () => until('the payment is taken back', async () => !(await wallet.rules()).length, 2000);
+  // Let go elsewhere; dragged; and a script that goes there then has nothing ready.
+  await wallet.follow(link, () => page.mouse.move(600, 600, { steps: 4 }));
+  await gone();
+  await page.evaluate(() => document.querySelector('a').setAttribute('draggable', 'false'));
+  await wallet.follow(link, () => page.mouse.move(600, 600, { steps: 4 }));
+  await gone();
+  assert.equal(rogue.shown.length, before, 'nothing was shown');
 }
 
 // Several tabs at once, two of them of one page: each page is paid once.
@@ -391,4 +336,69 @@ async function limitsHold(reader, wallet, news) {
   await go(page, news.url('/features/tides.html'));
   await wallet.shows(/^Paid 5 ¢/);
   assert.equal(await spent(wallet), before + 100);
+}
+
+// A click while the page is being paid, which another tab waits for: none of them waits for ever.
+async function tabsDoNotWaitForEachOther(reader, wallet, rogue) {
+  const { context, page } = reader;
+  let release;
+  const released = new Promise((resolve) => { release = resolve; });
+  rogue.pages.set('/slow2', async (request) => {
+    if (!request.headers.authorization) return rogue.asks({ amount: '1000' });
+    await released;
+    return sold(rogue, '1000', '<h1>Slow</h1>')(request);
+  });
+  const url = `${rogue.origin}/slow2`;
+  await wallet.limits({ automatic: false });
+  await page.bringToFront();
+  const before = rogue.shown.length;
+  const money = await spent(wallet);
+  await go(page, url);
+  await wallet.offers('0.1¢');
+  const first = await wallet.tab(page);
+  const click = (id) => wallet.worker.evaluate(async (tab) => { chrome.action.onClicked.dispatch(await chrome.tabs.get(tab)); }, id);
+  const button = (id) => wallet.worker.evaluate(async (tab) => ({ title: await chrome.action.getTitle({ tabId: tab }),
+    popup: await chrome.action.getPopup({ tabId: tab }) }), id);
+  await click(first);
+  await until('it is paid', () => rogue.shown.length > before);
+  const { title, popup } = await button(first);
+  assert.match(title, /^Paying /);
+  assert.notEqual(popup, '', 'nothing is offered while it is paid');
+  const ids = await wallet.worker.evaluate(async () => (await chrome.tabs.query({})).map((tab) => tab.id));
+  const second = await context.newPage();
+  await go(second, url);
+  const [other] = (await wallet.worker.evaluate(async () => (await chrome.tabs.query({})).map((tab) => tab.id))).filter((id) => !ids.includes(id));
+  await until('it is offered in the other tab', async () => (await button(other)).popup === '');
+  await click(other);
+  await pause(300);
+  await click(first);
+  await pause(300);
+  release();
+  await page.getByRole('heading', { name: 'Slow' }).waitFor();
+  await second.getByRole('heading', { name: 'Slow' }).waitFor();
+  await until('the first says so', async () => /^Paid 0\.1 ¢/.test((await button(first)).title));
+  await until('the other says so', async () => /^Read again free/.test((await button(other)).title));
+  assert.equal((await spent(wallet)) - money, 1);
+  await second.close();
+  await go(page, `${rogue.origin}/sold`); // and the first goes on
+  await wallet.offers('0.1¢');
+}
+
+// The price rises just before she clicks: that click was not meant for it.
+async function risingPrice(reader, wallet, rogue) {
+  const { page } = reader;
+  rogue.pages.set('/rising', sold(rogue, '40000', 'dear'));
+  const money = await spent(wallet);
+  await go(page, `${rogue.origin}/sold`);
+  await wallet.offers('0.1¢');
+  await go(page, `${rogue.origin}/rising`);
+  await wallet.offers('4¢');
+  await wallet.press();
+  await pause(400);
+  assert.equal(await spent(wallet), money);
+  await wallet.offers('4¢');
+  await pause(400);
+  await wallet.press();
+  await wallet.shows(/^Paid 4 ¢/);
+  assert.equal((await spent(wallet)) - money, 40);
 }
