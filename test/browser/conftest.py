@@ -137,8 +137,8 @@ TEMPLATE = """
 @pytest.fixture(scope="module")
 def world(request, tmp_path_factory):
     """A broker, a card provider and two newspapers with the sample site, each on an address of its own; where the module
-    says CLOCK, with a clock that scenarios put forward, and where it says GIVE_BACK, with that at the first. At the end the broker's books must fit the newspapers' tills, to
-    the last unit."""
+    says CLOCK, with a clock that scenarios put forward, and where it says GIVE_BACK, with that at the first. At the end
+    the broker's books must fit the newspapers' tills, to the last unit."""
     with cardshop.CardShop() as cards, stacks.Stack(broker=False, vendor=False) as made:
         made.clock = Clock(made.dir) if getattr(request.module, "CLOCK", False) else None
         env = made.clock.env if made.clock else {}

@@ -24,8 +24,9 @@ export default async function play(world) {
   await reader.reads('You got 2 ¢ back', '96 ¢');
   await reader.shot('given-back');
 
-  // It is sold again, and then is hers.
-  assert.equal(await wallet.open(post, ferry), 200);
+  // It is sold again if she says so, and then is hers.
+  assert.equal(await wallet.open(post, ferry), 402);
+  assert.equal(await reader.follow('button', 'Read for 2 ¢'), 200);
   await wallet.reads(post, ferry, 2);
   assert.equal(await wallet.look(post), 200);
   await reader.reads('94 ¢');
