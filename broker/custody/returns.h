@@ -39,7 +39,8 @@ Outcome<Returned> give_back(Context& context, Store& store, const accounts::Acco
 
 // Has a coin back from whoever holds it, so that no vendor has it and what is
 // spent of it is known: its owner takes it elsewhere. False: the holder does not
-// let it go now, and nothing has changed. Waits as give_back() does.
+// let it go now, or its answer was lost; asked again it gives the same one. Waits
+// as give_back() does.
 Outcome<bool> call_in(Context& context, Store& store, const std::string& coin, UnixTime now);
 
 // Asks the holders of coins on their way back whose time has come: after a

@@ -83,6 +83,8 @@ def test_a_coin_that_a_site_does_not_let_go_is_not_exported(town, tmp_path):
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
     one.server.wait_ready()
-    assert reader.follow(one.url(page(2))).status == 200, "the e-wallet is where it was"
+    # Whether the site heard the broker's call late or never: asked again it lets the coin go, and nothing is lost.
     take_out(town, reader, tmp_path / "out")
-    assert reader.follow(one.url(page(3))).status == 402
+    assert reader.follow(one.url(page(2))).status == 402
+    town.netpay("import", str(tmp_path / "out"), store=str(tmp_path / "wallet"))
+    assert b"PAID-ARTICLE-2 " in town.netpay("get", "--max-price", "0.02", one.url(page(2)), store=str(tmp_path / "wallet")).stdout
