@@ -29,7 +29,9 @@ std::string price(Amount amount, const Currency& currency);
 //   .note         a remark; .done, .fault: what became of a form (with role="status" or "alert")
 //   .phrase       a passphrase or token to copy
 //   .actions      a row of buttons
+//   .later        around forms that are not the next thing to do: their buttons are secondary
 //   .scroll       wraps a wide table (with tabindex="0" role="region" and a label)
+//   .stack        a table whose rows become blocks on a phone, each cell behind its data-label
 //   .number       a table cell of digits
 //   header > nav  the links of a site
 // Forms: <label> before its <input>, each on a line of its own.

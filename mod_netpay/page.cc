@@ -8,6 +8,9 @@
 namespace netpay {
 namespace {
 
+// Whether she has one cannot be known here.
+constexpr std::string_view by_extension = "<p>If you have the NetPay extension, press its button beside the address: it pays this page.</p>\n";
+
 constexpr std::string_view silent_broker =
     "For this page your broker has to be asked, and it does not answer just now. Nothing was charged. Please try again in a moment.";
 
@@ -83,6 +86,8 @@ std::string first_visit(const PaywallText& t) {
         out += form(t, issuer, buttons) + in("<p>New here? <a href=\"", with_way_back(t, issuer, "/sign-up"), "\">") +
                in("Get an e-wallet", at, "</a></p>\n");
     }
+    if (t.forms.server && t.forms.cookie)
+        out += "<p class=\"note\">This site keeps the e-wallet for you, or your browser does, in a cookie. Price and limits are the same.</p>\n";
     return out;
 }
 
@@ -116,7 +121,7 @@ std::string links(const PaywallText& t) {
         out += in("<a class=\"button\" href=\"", issuer, "/sign-up\">") + in("Get an e-wallet", at, "</a>\n");
         topups += std::string(i == 0 ? "" : ", ") + in("<a href=\"", issuer, "/topup\">") + in("Add money", at, "</a>");
     }
-    out += "</p>\n<p>Your NetPay extension pays this page: press its button beside the address.</p>\n";
+    out.append("</p>\n").append(by_extension);
     if (!topups.empty()) out += "<p>E-wallet empty? " + topups + "</p>\n";
     return out;
 }
@@ -143,9 +148,9 @@ std::string quoted_url(const PaywallText& t) {
 std::string other(const PaywallText& t) {
     if (!t.opened) return {};
     const bool ours = t.forms.any();
-    std::string out = ours ? "<details>\n<summary>With another NetPay wallet</summary>\n<p>Your NetPay extension pays this page: "
-                             "press its button beside the address.</p>\n<p>From the command line: "
-                           : "<details>\n<summary>Pay from the command line</summary>\n<p>";
+    std::string out = "<details>\n<summary>";
+    if (ours) out.append("With another NetPay wallet</summary>\n").append(by_extension).append("<p>From the command line: ");
+    else out += "Pay from the command line</summary>\n<p>";
     return out + in("<code>netpay get ", quoted_url(t), "</code></p>\n</details>\n");
 }
 

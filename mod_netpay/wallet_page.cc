@@ -50,10 +50,10 @@ std::string form_at(const WalletPageText& t, std::string_view path) {
 
 std::string leave_form(const WalletPageText& t) {
     return form_at(t, leave_path) +
-           "<p>Signing out ends what this site may take. What is left stays yours: you find it in your account.</p>\n"
+           "<p>Signing out ends what this site may take. What is left stays yours: at your broker you can return it to your balance.</p>\n"
            "<p class=\"actions\"><button>Sign out</button>\n" +
            in("<button class=\"quiet\" name=\"", wallet_field::then, "\" ") + in("value=\"", wallet_field::coins, "\">") +
-           "Give the money back</button></p>\n</form>\n";
+           "Sign out and return the money at the broker</button></p>\n</form>\n";
 }
 
 std::string span(std::int64_t seconds) {
@@ -105,6 +105,11 @@ std::string give_back_notice(const till::Till::GiveBackOutcome& outcome, const e
         case Result::unavailable: break;
     }
     return "That cannot be done just now. Nothing has changed; please try again.";
+}
+
+std::string late_notice() {
+    return "You came back from your broker by a way that this browser did not begin, or that was used before, or after more than ten "
+           "minutes. Nothing was charged. Open the page that you wanted again.";
 }
 
 std::string render_wallet_page(const WalletPageText& t) {

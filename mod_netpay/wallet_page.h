@@ -36,6 +36,11 @@ struct WalletPageText {
 // A whole HTML document, as those of page.h.
 std::string render_wallet_page(const WalletPageText& text);
 
+// The query of the wallet's page for who came back from a broker and was not
+// expected, and what she is told then.
+inline constexpr std::string_view late_query = "late=1";
+std::string late_notice();
+
 // What a reader is told of a page that she wanted to give back.
 std::string give_back_notice(const till::Till::GiveBackOutcome& outcome, const ewallet::Paid& page);
 

@@ -83,7 +83,9 @@ int callback(const Caller& c) {
         set_cookies(c.r, begun.cookies);
         return send_fault(c.r, c.vendor, *begun.refusal, begun.refusal->retry_after_s ? std::string_view() : begun.location);
     }
-    return redirect(c.r, begun.location, begun.cookies);
+    // Of whom nothing is known here, no login and so no page: she is told, and not left to wonder.
+    const bool unknown = begun.cookies.empty() && begun.location == c.vendor.origin + std::string(ewallet::wallet_path);
+    return redirect(c.r, unknown ? begun.location + "?" + std::string(late_query) : begun.location, begun.cookies);
 }
 
 GiveBackRules give_back_rules(const Caller& c) { return server_config(c.r->server).give_back.value_or(GiveBackRules()); }
@@ -104,7 +106,10 @@ int show_with(const Caller& c, std::string notice, bool done) {
     return send(c.r, HTTP_OK, render_wallet_page(t), origins);
 }
 
-int show(const Caller& c) { return show_with(c, {}, true); }
+int show(const Caller& c) {
+    const bool late = c.r->args && late_query == c.r->args;
+    return show_with(c, late ? late_notice() : std::string(), !late);
+}
 
 // A form of the wallet's page. Nothing: it is none; `status` says what to answer.
 std::optional<form::Fields> read_form(const Caller& c, int& status) {
@@ -137,7 +142,7 @@ int leave(const Caller& c) {
     const auto begun = c.wallets.leave(c.p.wallet_cookies, now);
     const auto then = fields->find(wallet_field::then);
     const bool coins = then != fields->end() && then->second == wallet_field::coins && sight;
-    return redirect(c.r, coins ? sight->standing.issuer + "/coins" : begun.location, begun.cookies);
+    return redirect(c.r, coins ? sight->standing.issuer + "/coins?from=site" : begun.location, begun.cookies);
 }
 
 // What stands against it before the till is asked; `given`: nothing.

@@ -26,8 +26,13 @@ std::string value(const std::map<std::string, std::string>& query, const std::st
 // 32 bytes in base64url, as states and challenges are.
 bool is_b64u_32(const std::string& text) { return b64u_decode_array<32>(text).has_value(); }
 
-Refusal not_a_site(std::string detail) {
-    return {400, "unknown-site", "This broker does not know the site that sent you here", std::move(detail)};
+Refusal not_a_site(std::string why) { return {400, "unknown-site", std::move(why), "Nothing was changed or charged."}; }
+
+// She is not sent back to whoever that is.
+Response not_asked(api::Broker b, const Request& request, const web::Session* session, const Refusal& r) {
+    return web::fault_page(b, request, session, title, r,
+                           session ? "<p>Go back to the site and open the page again, or <a href=\"/\">to your account</a>.</p>\n"
+                                   : "<p>Go back to the site and open the page again, or <a href=\"/\">to the start</a>.</p>\n");
 }
 
 // ---- ways back to the site ----
@@ -128,7 +133,7 @@ Response show(api::Broker b, Request& request) {
     const auto session = web::session_of(b, request);
     if (!session) return web::fault_page(b, request, nullptr, title, session.refusal());
     const auto* member = *session ? &**session : nullptr;
-    if (!asked) return web::fault_page(b, request, member, title, asked.refusal());
+    if (!asked) return not_asked(b, request, member, asked.refusal());
     if (!asked->fault.empty()) return back_with_error(b, asked->wanted, asked->fault);
     if (!member) return web::see_other("/sign-in?next=" + form::encode(web::address_of(request)));
     auto agreed = at_once(b, request, *member, asked->wanted);
@@ -163,26 +168,28 @@ Outcome<Agreed> agree(api::Broker b, const web::Session& session, const Wanted& 
     });
 }
 
-Response ask_again(api::Broker b, const Request& request, const web::Session& session, const Wanted& w, const Refusal& r) {
-    const auto purse = r.internal ? Outcome<Purse>(r) : look(b, session, w);
+Response ask_again(api::Broker b, const Request& request, const web::Session& session, const Wanted& w, const Refusal& r,
+                   const form::Fields& typed) {
+    auto purse = r.internal ? Outcome<Purse>(r) : look(b, session, w);
     if (!purse) return web::fault_page(b, request, &session, title, purse.refusal());
+    purse->typed = typed;
     return ask(b, request, session, w, *purse, web::said("fault", r.title + ". " + r.detail), r.status);
 }
 
 Response decide(api::Broker b, Request& request, const web::Session& session, const form::Fields& fields) {
     const auto asked = asked_of(b, request);
-    if (!asked) return web::fault_page(b, request, &session, title, asked.refusal());
+    if (!asked) return not_asked(b, request, &session, asked.refusal());
     const auto& w = asked->wanted;
     if (!asked->fault.empty()) return back_with_error(b, w, asked->fault);
     if (web::field(fields, "decision") != "yes") return back_with_error(b, w, "access_denied");
     const auto limits = read_limits(fields, b.context.clock.now());
-    if (!limits) return ask_again(b, request, session, w, limits.refusal());
+    if (!limits) return ask_again(b, request, session, w, limits.refusal(), fields);
     const auto purse = look(b, session, w);
     if (!purse) return web::fault_page(b, request, &session, title, purse.refusal());
     if (const auto coin = have_coin(b, session, *purse, web::field(fields, "once")); !coin)
-        return ask_again(b, request, session, w, coin.refusal());
+        return ask_again(b, request, session, w, coin.refusal(), fields);
     auto agreed = agree(b, session, w, *limits);
-    if (!agreed) return ask_again(b, request, session, w, agreed.refusal());
+    if (!agreed) return ask_again(b, request, session, w, agreed.refusal(), fields);
     return back_with_code(b, w, agreed->code, {std::move(agreed->cookie)});
 }
 
@@ -190,13 +197,13 @@ Response decide(api::Broker b, Request& request, const web::Session& session, co
 
 Outcome<Asked> read_query(const Options& options, Sql& sql, const std::map<std::string, std::string>& query) {
     auto vendor = vendors::find(sql, value(query, "client_id"));
-    if (!vendor || vendor->status != "approved") return not_a_site("It is not registered here. Go back to it; nothing was changed.");
+    if (!vendor || vendor->status != "approved") return not_a_site("The site that sent you here is not registered at this broker");
     Asked a;
     a.wanted.vendor = std::move(*vendor);
     if (value(query, "redirect_uri") != a.wanted.redirect())
-        return not_a_site("The address that you would be sent back to is not its own. Nothing was changed.");
+        return not_a_site("The site that sent you here wants you sent back to an address that is not its own");
     a.wanted.state = value(query, "state");
-    if (!is_b64u_32(a.wanted.state)) return not_a_site("What it sent along is damaged. Go back to it and try again; nothing was changed.");
+    if (!is_b64u_32(a.wanted.state)) return not_a_site("What the site sent along with you is damaged");
     a.wanted.challenge = value(query, "code_challenge");
     a.wanted.kind = value(query, "scope");
     const auto amount = Amount::parse(value(query, "amount"));

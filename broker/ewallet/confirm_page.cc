@@ -1,5 +1,7 @@
 #include "broker/ewallet/confirm_page.h"
 
+#include <algorithm>
+
 #include "core/html.h"
 
 namespace netpay::broker::ewallet {
@@ -12,9 +14,40 @@ std::string decimal(Amount a, const Currency& c) {
     return text.substr(0, text.find(' '));
 }
 
-std::string number_field(const std::string& id, std::string_view name, std::string_view label, const std::string& value) {
-    return "<label for=\"" + id + "\">" + std::string(label) + "</label><input id=\"" + id + "\" name=\"" + std::string(name) +
-           "\" value=\"" + value + "\" required maxlength=\"16\" inputmode=\"decimal\" autocomplete=\"off\">";
+std::string_view host_of(std::string_view origin) {
+    const auto at = origin.find("://");
+    return at == std::string_view::npos ? origin : origin.substr(at + 3);
+}
+
+// ---- the fields of limits ----
+
+constexpr std::string_view page_label = "At most for a page", day_label = "At most a day", days_label = "For so many days";
+
+// What is wrong with what was written, and with which field.
+struct Fault {
+    std::string_view field;
+    std::string detail;
+};
+
+std::string quoted(std::string_view label) { return "“" + std::string(label) + "”"; }
+
+std::optional<Fault> fault_in(const form::Fields& fields) {
+    const auto page = parse_decimal(web::field(fields, "per_page")), day = parse_decimal(web::field(fields, "per_day"));
+    const auto days = Amount::parse(web::field(fields, "days"));
+    const auto no_amount = [](std::string_view label) { return quoted(label) + " is not an amount. Write it as 0.05 or 1.00."; };
+    if (!page) return Fault{"per_page", no_amount(page_label)};
+    if (!day) return Fault{"per_day", no_amount(day_label)};
+    if (*page > *day)
+        return Fault{"per_page", quoted(page_label) + " is more than " + quoted(day_label) + ". Lower the one or raise the other."};
+    if (!days || days->micro() < 1 || days->micro() > static_cast<std::uint64_t>(most_days))
+        return Fault{"days", quoted(days_label) + " is a number from 1 to 365."};
+    return std::nullopt;
+}
+
+std::string number_field(const std::string& id, std::string_view name, const std::string& label, const std::string& value, bool wrong) {
+    return "<label for=\"" + id + "\">" + label + "</label><input id=\"" + id + "\" name=\"" + std::string(name) + "\" value=\"" +
+           html::escape(value) + "\"" + (wrong ? " aria-invalid=\"true\"" : "") +
+           " required maxlength=\"16\" inputmode=\"decimal\" autocomplete=\"off\">";
 }
 
 std::string box(std::string_view name, std::string_view label, bool on) {
@@ -45,39 +78,49 @@ std::string too_little(std::string_view address) {
            form::encode(address) + "\">Add money</a></p>\n";
 }
 
-Refusal bad_limits(std::string detail) { return {422, "limits", "These limits were not taken", std::move(detail)}; }
+std::string kept(const Wanted& w) {
+    return w.kind == "cookie" ? "<p class=\"note\">This browser keeps the e-wallet, in a cookie for the site.</p>\n"
+                              : "<p class=\"note\">The site keeps the e-wallet for you.</p>\n";
+}
 
 }  // namespace
 
-std::string limit_fields(const Limits& l, Int days, const Currency& currency, bool everywhere, std::string_view id) {
-    const std::string iso = currency.iso(), of(id);
-    std::string out = number_field("per_page" + of, "per_page", "At most for a page, " + iso, decimal(l.per_page, currency)) +
-                      number_field("per_day" + of, "per_day", "At most a day, " + iso, decimal(l.per_day, currency)) +
-                      number_field("days" + of, "days", "For so many days", std::to_string(days)) +
-                      box("automatic", "Pay pages within these limits without asking", l.automatic);
-    if (everywhere) out += box("everywhere", "The same at every site, with one click at a new one", l.everywhere);
+std::string limit_fields(const Limits& l, Int days, const Currency& currency, bool everywhere, const form::Fields& typed,
+                         std::string_view id) {
+    const std::string iso = ", " + currency.iso(), of(id);
+    const auto fault = typed.empty() ? std::nullopt : fault_in(typed);
+    const auto number = [&](const std::string& name, std::string_view label, const std::string& now) {
+        return number_field(name + of, name, std::string(label), typed.empty() ? now : web::field(typed, name),
+                            fault && fault->field == name);
+    };
+    const auto on = [&](std::string_view name, bool now) { return typed.empty() ? now : web::field(typed, name) == "yes"; };
+    // A site's own page may lie above a day that was lowered since: the day is what holds.
+    const auto page = std::min(l.per_page, l.per_day);
+    std::string out = number("per_page", std::string(page_label) + iso, decimal(page, currency)) +
+                      number("per_day", std::string(day_label) + iso, decimal(l.per_day, currency)) +
+                      number("days", days_label, std::to_string(days)) +
+                      box("automatic", "Pay pages within these limits without asking", on("automatic", l.automatic));
+    if (everywhere) out += box("everywhere", "The same at every site, with one click at a new one", on("everywhere", l.everywhere));
     return out + "\n";
 }
 
 Outcome<Limits> read_limits(const form::Fields& fields, UnixTime now) {
-    const auto page = parse_decimal(web::field(fields, "per_page")), day = parse_decimal(web::field(fields, "per_day"));
-    const auto days = Amount::parse(web::field(fields, "days"));
-    if (!page || !day) return bad_limits("Write amounts as 0.05 or 1.00.");
-    if (!days || days->micro() < 1 || days->micro() > static_cast<std::uint64_t>(most_days))
-        return bad_limits("Choose 1 to 365 days.");
-    return Limits{*page, *day, now + static_cast<std::int64_t>(days->micro()) * day_s, web::field(fields, "automatic") == "yes",
-                  web::field(fields, "everywhere") == "yes"};
+    if (auto fault = fault_in(fields)) return Refusal{422, "limits", "These limits were not taken", std::move(fault->detail)};
+    const auto days = static_cast<std::int64_t>(Amount::parse(web::field(fields, "days")).value().micro());
+    return Limits{*parse_decimal(web::field(fields, "per_page")), *parse_decimal(web::field(fields, "per_day")), now + days * day_s,
+                  web::field(fields, "automatic") == "yes", web::field(fields, "everywhere") == "yes"};
 }
 
 Response confirm_page(api::Broker b, const web::Session& session, const Wanted& w, const Purse& p, std::string_view address,
                       std::string_view once, std::string_view message, int status) {
-    std::string text = "<h1>Pay " + html::escape(w.vendor.origin) + " with your e-wallet</h1>\n";
-    text.append(message).append("<p class=\"price\">" + web::money(w.amount, w.currency) + "</p>\n" + what_is_there(w, p));
+    std::string text = "<h1>Pay " + html::escape(host_of(w.vendor.origin)) + " with your e-wallet</h1>\n<p class=\"note\"><code>" +
+                       html::escape(w.vendor.origin) + "</code></p>\n";
+    text.append(message).append("<p class=\"price\">" + web::money(w.amount, w.currency) + "</p>\n" + what_is_there(w, p) + kept(w));
     // Without an action: it goes where this page is, with the same query.
     text += "<form method=\"post\">" + web::csrf_field(session);
     if (p.coin || p.terms) {
         text.append("<input type=\"hidden\" name=\"once\" value=\"").append(once).append("\"><fieldset><legend>What the site may spend</legend>");
-        text += limit_fields(p.limits, p.days, w.currency, true) +
+        text += limit_fields(p.limits, p.days, w.currency, true, p.typed) +
                 "</fieldset><div class=\"actions\"><button type=\"submit\" name=\"decision\" value=\"yes\">Confirm and read</button>";
     } else {
         text += too_little(address) + "<div class=\"actions\">";

@@ -17,7 +17,8 @@ constexpr std::int64_t day_s = 86400;
 Int days_left(UnixTime until, UnixTime now) { return (until - now + day_s - 1) / day_s; }
 
 // kept: there are such limits; else they are offered. revocable: there is something that the site may have.
-std::string limits_form(const web::Session& session, const SiteLimits& s, Int number, UnixTime now, bool kept, bool revocable) {
+std::string limits_form(const web::Session& session, const SiteLimits& s, Int number, UnixTime now, bool kept, bool revocable,
+                        const form::Fields& typed) {
     const bool all = s.site == all_sites;
     std::string out = "<section><h2>" + (all ? "All sites together" : site_link(s.site)) + "</h2>\n";
     const bool revoked = kept && s.limits.nothing();
@@ -26,7 +27,7 @@ std::string limits_form(const web::Session& session, const SiteLimits& s, Int nu
     out += "<form method=\"post\" action=\"/limits\">" +
                       web::csrf_field(session) + web::hidden("site", s.site) + web::hidden("currency", s.currency.str());
     const Int days = s.limits.until > now ? std::min(days_left(s.limits.until, now), most_days) : usual_days;
-    out += limit_fields(s.limits, days, s.currency, all, std::to_string(number)) +
+    out += limit_fields(s.limits, days, s.currency, all, typed, std::to_string(number)) +
            "<div class=\"actions\"><button type=\"submit\" name=\"do\" value=\"save\">" +
            (all || kept ? "Save" : "Limit this site") + "</button>";
     if (revocable) out += "<button class=\"quiet\" type=\"submit\" name=\"do\" value=\"revoke\" formnovalidate>Revoke</button>";
@@ -52,22 +53,27 @@ Listed listed(Sql& sql, Int account, UnixTime now) {
     return l;
 }
 
-// One for all sites in each currency, whether there is one or not.
-std::string forms(api::Broker b, const web::Session& session, const Listed& l, UnixTime now) {
+// One for all sites in each currency, whether there is one or not. typed: a form that was not taken.
+std::string forms(api::Broker b, const web::Session& session, const Listed& l, UnixTime now, const form::Fields& typed) {
     std::string out;
     Int number = 0;
+    const auto form = [&](const SiteLimits& s, bool kept, bool revocable) {
+        const bool here = web::field(typed, "site") == s.site && web::field(typed, "currency") == s.currency.str();
+        out += limits_form(session, s, ++number, now, kept, revocable, here ? typed : form::Fields());
+    };
     for (const auto& currency : b.context.options.currencies) {
         if (!find(l.kept, all_sites, currency)) {
             const Limits usual{*Amount::from(usual_per_page), *Amount::from(usual_per_day), 0, true, false};
-            out += limits_form(session, {std::string(all_sites), currency, usual}, ++number, now, false, false);
+            form({std::string(all_sites), currency, usual}, false, false);
         }
     }
-    for (const auto& s : l.kept) out += limits_form(session, s, ++number, now, true, !s.limits.nothing());
-    for (const auto& s : l.offered) out += limits_form(session, s, ++number, now, false, true);
+    for (const auto& s : l.kept) form(s, true, !s.limits.nothing());
+    for (const auto& s : l.offered) form(s, false, true);
     return out;
 }
 
-Response limits_page(api::Broker b, const Request& request, const web::Session& session, std::string_view message, int status = 200) {
+Response limits_page(api::Broker b, const Request& request, const web::Session& session, std::string_view message, int status = 200,
+                     const form::Fields& typed = {}) {
     const UnixTime now = b.context.clock.now();
     const auto list = b.store.read(
         [&](Sql& sql) -> Outcome<Listed> { return listed(sql, session.account.id, now); });
@@ -78,7 +84,7 @@ Response limits_page(api::Broker b, const Request& request, const web::Session& 
                          "it never spends more than it was granted for the day. All sites together are granted no more in a day "
                          "than the largest limit here. <a href=\"/coins\">Give a coin back</a> to end that "
                          "at once.</p>\n" +
-                         forms(b, session, *list, now),
+                         forms(b, session, *list, now, typed),
                      status);
 }
 
@@ -108,7 +114,7 @@ Response change(api::Broker b, Request& request, const web::Session& session, co
     const auto limits = read_limits(fields, now);
     const auto refused = [&](const Refusal& r) {
         if (r.internal) return web::fault_page(b, request, &session, title, r);
-        return limits_page(b, request, session, web::said("fault", r.title + ". " + r.detail), r.status);
+        return limits_page(b, request, session, web::said("fault", r.title + ". " + r.detail), r.status, what == "save" ? fields : form::Fields());
     };
     if (!currency || (what != "save" && what != "revoke")) return refused({422, "limits", "These limits were not taken", "Open the page again."});
     if (what == "save" && !limits) return refused(limits.refusal());

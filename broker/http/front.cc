@@ -100,13 +100,16 @@ bool for_people(const Head& head) {
            !head.target.starts_with("/api/") && !head.target.starts_with("/.well-known/");
 }
 
-// A problem document as a page.
+constexpr std::string_view page_banner = "<header><nav aria-label=\"Site\"><strong><a href=\"/\">NetPay</a></strong></nav></header>\n";
+
+// A problem document as a page; its detail speaks to programs where nothing is found.
 Response as_page(Response r) {
     const auto doc = json::Document::parse(r.body);
     if (!doc || !doc->root().is_object()) return r;
     const auto text = [&](std::string_view name) { return html::escape(doc->root().string(name).value_or("")); };
+    const auto detail = r.status == 404 ? "No page has this address. It may have been mistyped or cut off." : text("detail");
     r.body = html::document(doc->root().string("title").value_or(""),
-                            "<h1>" + text("title") + "</h1>\n<p>" + text("detail") + "</p>\n<p><a href=\"/\">To the start</a></p>\n");
+                            "<h1>" + text("title") + "</h1>\n<p>" + detail + "</p>\n<p><a href=\"/\">To the start</a></p>\n", page_banner);
     r.content_type = "text/html; charset=utf-8";
     r.headers.emplace_back("Content-Security-Policy", html::policy(html::kit));
     r.headers.emplace_back("X-Frame-Options", "DENY");

@@ -70,23 +70,29 @@ std::string payments_table(const std::vector<CardPayment>& payments) {
 }
 
 // The way back to the page that somebody wanted to read.
-std::string way_back(const web::Onward& onward) {
+std::string way_back(const web::Onward& onward, std::string_view kind) {
+    const std::string head = "<p class=\"actions\"><a class=\"" + std::string(kind) + "\" href=\"";
     if (!onward.next.empty())
-        return "<p class=\"actions\"><a class=\"quiet\" href=\"" + html::escape(onward.next) + "\">Go on</a></p>\n";
+        return head + html::escape(onward.next) + "\">Go on</a></p>\n";
     if (onward.client.empty()) return {};
     const auto site = html::escape(onward.client);
-    return "<p class=\"actions\"><a class=\"quiet\" href=\"" + site + html::escape(onward.target) + "\">Back to " + site + "</a></p>\n";
+    return head + site + html::escape(onward.target) + "\">Back to " + site + "</a></p>\n";
 }
+
+// What the reader does next: pay in, or go on, having done so.
+enum class Next { pay, go_on };
 
 // message: HTML above the providers.
 Response top_up_page(api::Broker b, const Request& request, const web::Session& session, const web::Onward& onward,
-                     std::string_view message, int status = 200) {
+                     std::string_view message, int status = 200, Next then = Next::pay) {
     const auto shown = look(b, session.account);
     if (!shown) return web::fault_page(b, request, &session, title, shown.refusal());
     std::string main = "<h1>Add money</h1>\n" + std::string(message) + balance_line(shown->balance);
     const auto hidden = web::csrf_field(session) + onward.fields();
+    const bool on = then == Next::go_on && !onward.query().empty();
+    if (on) main += way_back(onward, "button") + "<div class=\"later\">\n";
     for (const auto& p : providers(b.context)) main += p->form(b.context.options, hidden);
-    main += way_back(onward) + payments_table(shown->payments);
+    main += (on ? "</div>\n" : way_back(onward, "quiet")) + payments_table(shown->payments);
     return web::page(b, &session, title, main, status, web::origins_behind(b, onward.next));
 }
 
@@ -96,7 +102,8 @@ Response show(api::Broker b, Request& request, const web::Session& session) {
     return top_up_page(b, request, session, returned ? web::onward_kept(b, request) : web::onward_of(b, request),
                        returned ? "<p class=\"note\" role=\"status\">As soon as the card provider confirms a payment, it is in "
                                   "your balance. That takes a few seconds; <a href=\"/topup\">look again</a>.</p>\n"
-                                : "");
+                                : "",
+                       200, returned ? Next::go_on : Next::pay);
 }
 
 Response continue_page(api::Broker b, const web::Session& session, const web::Onward& onward, const std::string& address) {
@@ -124,7 +131,8 @@ Response submit(api::Broker b, Request& request, const web::Session& session, co
         // What comes next shows the balance.
         if (!onward.next.empty()) return web::see_other(onward.next);
         return top_up_page(b, request, session, onward,
-                           web::said("done", web::money(step->done->amount, step->done->currency) + " added to your balance."));
+                           web::said("done", web::money(step->done->amount, step->done->currency) + " added to your balance."), 200,
+                           Next::go_on);
     }
     return top_up_page(b, request, session, onward, web::said("fault", "Choose one of the ways to pay below."), 422);
 }

@@ -90,10 +90,13 @@ std::string spender(const ewallet::Live& e) {
     return where + e.site + "; may still spend up to " + money(e.left, e.currency) + " there, until " + day(e.until);
 }
 
-std::string standing(const KeptCoin& c) {
+// A move is told of after the page it was for: until then the broker knows the site before.
+std::string standing(const KeptCoin& c, const ewallet::Live* e) {
     if (c.state == "returned") return "Returned; " + money(c.worth(c.refunded), c.currency) + " went back to your account";
     if (c.state == "returning") return "On its way back; what is unspent is refunded as soon as the site has let it go";
     if (c.state == "expired") return "Expired; what is unspent is refunded at the latest 90 days later";
+    if (e && c.holder.empty()) return "Not at a site yet; " + e->site + " takes it with the first page";
+    if (e && c.holder != e->site) return "Last known at " + c.holder + "; " + e->site + " takes it over from there";
     return c.holder.empty() ? "No site holds it" : "At " + c.holder;
 }
 
@@ -108,14 +111,15 @@ std::string coin_part(const KeptCoin& c, const Session& session, const Spenders&
     const auto line = [](std::string_view name, const std::string& value) {
         return "<dt>" + std::string(name) + "</dt><dd>" + html::escape(value) + "</dd>";
     };
+    const auto at = spenders.find(c.coin);
+    const auto* spending = at == spenders.end() ? nullptr : &at->second;
     std::string out = "<h3>" + money(c.worth(c.n), c.currency) + " coin <code>" + html::escape(c.coin.substr(0, 8)) +
                       "</code></h3>\n<dl>";
     out += line("Spent", money(c.worth(c.spent), c.currency)) + line("Left", money(c.worth(c.left()), c.currency)) +
-           line("Kept", kept_where(c)) + line("Where now", standing(c)) + line("Good until", day(c.exp));
-    const auto at = spenders.find(c.coin);
-    if (at != spenders.end()) out += line("E-wallet", spender(at->second));
+           line("Kept", kept_where(c)) + line("Where now", standing(c, spending)) + line("Good until", day(c.exp));
+    if (spending) out += line("E-wallet", spender(*spending));
     if (!c.own) out += line("Bought", "by another account, which can return it");
-    return out + "</dl>" + return_form(c, session, at == spenders.end() ? "Return" : "Give back") + "\n";
+    return out + "</dl>" + return_form(c, session, spending ? "Give back" : "Return") + "\n";
 }
 
 std::string export_form(const std::vector<KeptCoin>& coins, const Session& session) {
@@ -157,6 +161,9 @@ Response coins_page(api::Broker b, const Request& request, const Session& sessio
     }
     text += ". <a href=\"/topup\">Add money</a></p>\n<p><a href=\"/limits\">What sites may spend</a></p>\n" + buy_form(b, session, shown->balance) + "<h2>Your coins</h2>\n";
     if (shown->coins.empty()) text += "<p>You have none yet.</p>\n";
+    else
+        text += "<p class=\"note\">“Spent” is what sites have reported. They do so within a day: pages that you read today may not be "
+                "in it yet.</p>\n";
     for (const auto& c : shown->coins) text += coin_part(c, session, shown->spenders);
     text += export_form(shown->coins, session) + "<p><a href=\"/import\">Bring coins back from a wallet program</a></p>\n";
     return page(b, &session, "Coins", text, status);
@@ -168,8 +175,14 @@ Response refused(api::Broker b, const Request& request, const Session& session, 
 }
 
 Response show_coins(api::Broker b, Request& request, const Session& session) {
-    const bool bought = request.query.contains("bought");
-    return coins_page(b, request, session, bought ? said("done", "The coin is yours.") : std::string());
+    if (request.query.contains("bought")) return coins_page(b, request, session, said("done", "The coin is yours."));
+    // From the page that a site has for her e-wallet, or typed by anybody: true in either case.
+    const auto from = request.query.find("from");
+    if (from != request.query.end() && from->second == "site")
+        return coins_page(b, request, session,
+                          said("done", "To have the money of an e-wallet back in your balance, press “Return” or “Give back” at its "
+                                       "coin below."));
+    return coins_page(b, request, session, {});
 }
 
 Response buy(api::Broker b, Request& request, const Session& session, const form::Fields& fields) {

@@ -146,6 +146,16 @@ Response sign_in(api::Broker b, Request& request) {
     return see_other(next, {std::move(started->cookie)});
 }
 
+// In answer to the form, for at an address of its own it could be shown to anybody.
+Response signed_out_everywhere(api::Broker b) {
+    return page(b, nullptr, "Signed out everywhere",
+                "<h1>Signed out everywhere</h1>\n" +
+                    said("done", "Every session of your account has ended, in this and all other browsers, and so has every e-wallet.") +
+                    "<p>Sites that have your e-wallet stop within five minutes, for they ask here that often. What one was "
+                    "granted before ends at once where you sign in and give its coin back.</p>\n"
+                    "<p class=\"actions\"><a class=\"quiet\" href=\"/sign-in\">Sign in again</a></p>\n");
+}
+
 Response sign_out(api::Broker b, Request& request, const Session& session, const form::Fields& fields) {
     const bool all = field(fields, "all") == "1";
     const auto ended = b.store.write([&](Sql& sql) -> Outcome<std::string> {
@@ -153,7 +163,7 @@ Response sign_out(api::Broker b, Request& request, const Session& session, const
         return end_session(b.context, sql, session, all);
     });
     if (!ended) return fault_page(b, request, &session, "Sign out", ended.refusal());
-    return see_other("/", {*ended});
+    return all ? with_cookie(signed_out_everywhere(b), *ended) : see_other("/", {*ended});
 }
 
 }  // namespace

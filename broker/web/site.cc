@@ -11,15 +11,17 @@ namespace {
 // What a site sends a reader to /authorize with, encoded twice, has 900 characters and its origin five times.
 constexpr std::size_t longest_next = 2500;
 
-std::string link(std::string_view path, std::string_view text) {
-    return "<a href=\"" + std::string(path) + "\">" + std::string(text) + "</a>";
+std::string link(std::string_view path, std::string_view text, bool current) {
+    return "<a href=\"" + std::string(path) + (current ? "\" aria-current=\"page\">" : "\">") + std::string(text) + "</a>";
 }
 
-std::string banner(const Session* session) {
-    std::string out = "<header><nav aria-label=\"Site\"><strong>" + link("/", "NetPay") + "</strong>";
-    if (!session) return out + link("/sign-in", "Sign in") + link("/sign-up", "Sign up") + "</nav></header>\n";
-    out += link("/account", "Account") + link("/topup", "Add money") + link("/coins", "Coins") + link("/history", "History") +
-           link("/vendor", "Your sites");
+// By title: pages are called as the links that lead to them.
+std::string banner(const Session* session, std::string_view title) {
+    const auto to = [&](std::string_view path, std::string_view text) { return link(path, text, text == title); };
+    std::string out = "<header><nav aria-label=\"Site\"><strong>" + link("/", "NetPay", false) + "</strong>";
+    if (!session) return out + to("/sign-in", "Sign in") + to("/sign-up", "Sign up") + "</nav></header>\n";
+    out += to("/account", "Account") + to("/topup", "Add money") + to("/coins", "Coins") + to("/limits", "Limits") +
+           to("/history", "History") + to("/vendor", "Sell pages");
     out.append("<form method=\"post\" action=\"/sign-out\">").append(csrf_field(*session));
     return out + "<button class=\"quiet\" type=\"submit\">Sign out</button></form></nav></header>\n";
 }
@@ -50,7 +52,7 @@ Response page(api::Broker b, const Session* session, std::string_view title, std
     Response r;
     r.status = status;
     r.content_type = "text/html; charset=utf-8";
-    r.body = html::document(std::string(title) + " · " + b.context.options.issuer, main_html, banner(session));
+    r.body = html::document(std::string(title) + " · " + b.context.options.issuer, main_html, banner(session, title));
     r.headers.emplace_back("Content-Security-Policy", html::policy(html::kit, form_origins));
     r.headers.emplace_back("X-Frame-Options", "DENY");
     // With no-referrer a browser sends "Origin: null" with forms, and theirs could not be told from others'.

@@ -14,10 +14,14 @@ struct Column {
     std::string_view heading;
     bool number = false;
 };
-// A section with a heading and a table that scrolls by itself where the screen
-// is narrow. Cells are HTML. Without rows: `none`, a sentence, in its place.
+// A section with a heading and a table. Of more than two columns each row is a
+// block on a narrow screen; what is too wide all the same scrolls by itself.
+// Cells are text or one element, HTML. Without rows: `none`, a sentence, in its place.
 std::string table(std::string_view id, std::string_view heading, const std::vector<Column>& columns,
                   const std::vector<std::vector<std::string>>& rows, std::string_view none);
+
+// A name that machines gave, its first characters if it is long; the whole is its title. HTML.
+std::string short_name(std::string_view name);
 
 // As money() of site.h, with a minus sign below zero. micro: micro-units of cur.
 std::string money(Int micro, std::string_view cur);

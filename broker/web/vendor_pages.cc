@@ -12,6 +12,8 @@ namespace {
 // A signed registration has 700 bytes.
 constexpr RouteLimits register_limits{16384, 0.2, 10, "application/x-www-form-urlencoded"};
 
+constexpr std::string_view title = "Sell pages";
+
 std::string state_of(const OwnSite& s) {
     if (s.status == "pending") return "waits for the broker's operator";
     if (s.status == "approved") return s.frauds > 0 ? "approved, although it was proven a fraud" : "approved";
@@ -25,14 +27,14 @@ std::string link_to(const OwnSite& s) {
 
 Response list(api::Broker b, Request& request, const Session& session) {
     const auto sites = b.store.read([&](Sql& sql) -> Outcome<std::vector<OwnSite>> { return sites_of(sql, session.account); });
-    if (!sites) return fault_page(b, request, &session, "Your sites", sites.refusal());
+    if (!sites) return fault_page(b, request, &session, title, sites.refusal());
     std::vector<std::vector<std::string>> rows;
     for (const auto& s : *sites)
         rows.push_back({link_to(s), html::escape(state_of(s)), s.certificate_exp ? day(s.certificate_exp) : "none"});
-    return page(b, &session, "Your sites",
-                "<h1>Your sites</h1>\n<p>Sites that sell pages for coins of this broker.</p>\n"
+    return page(b, &session, title,
+                "<h1>Sell pages</h1>\n<p>Sites that sell pages for coins of this broker.</p>\n"
                 "<p class=\"actions\"><a class=\"button\" href=\"/vendor/register\">Register a site</a></p>\n" +
-                    table("sites", "Registered", {{"Site"}, {"State"}, {"Certificate until"}}, rows,
+                    table("sites", "Your sites", {{"Site"}, {"State"}, {"Certificate until"}}, rows,
                           "This account has registered no site."));
 }
 
@@ -59,10 +61,32 @@ std::string without_blanks(std::string text) {
     return text;
 }
 
+// What the broker says of a signed request is for programs: in plain words first.
+std::string plain(const Refusal& r) {
+    if (r.status == 400 || r.kind == "request-forged")
+        return "What was pasted is not what the command prints, or not all of it. Run the command on the site's host and paste "
+               "the whole of what it prints.";
+    if (r.kind == "request-stale" || r.kind == "request-replayed")
+        return "What was pasted is good for a minute, and once. Run the command again and paste what it prints now. If that does "
+               "not help, the clock of the site's host is wrong.";
+    if (r.kind == "request-elsewhere")
+        return "What was pasted is meant for another broker, or for something else. Run the command as it is shown below.";
+    return {};
+}
+
+Response not_enrolled(api::Broker b, const Request& request, const Session& session, const Refusal& r) {
+    const auto words = r.internal ? std::string() : plain(r);
+    if (words.empty()) return fault_page(b, request, &session, "Register a site", r, register_form(b, session));
+    return page(b, &session, "Register a site",
+                "<h1>Register a site</h1>\n" + said("fault", "The site was not registered. " + words) + "<p class=\"note\">In detail: " +
+                    html::escape(r.title + ". " + r.detail) + "</p>\n" + register_form(b, session),
+                r.status == 401 ? 403 : r.status);
+}
+
 Response enrol(api::Broker b, Request& request, const Session& session, const form::Fields& fields) {
     const auto i = fields.find("request");
     const auto enrolled = api::enrol(b, session.account, without_blanks(i == fields.end() ? "" : i->second));
-    if (!enrolled) return fault_page(b, request, &session, "Register a site", enrolled.refusal(), register_form(b, session));
+    if (!enrolled) return not_enrolled(b, request, session, enrolled.refusal());
     const bool approved = enrolled->status == "approved";
     return page(b, &session, "Register a site",
                 "<h1>Register a site</h1>\n" +
@@ -71,7 +95,7 @@ Response enrol(api::Broker b, Request& request, const Session& session, const fo
                     (approved ? ""
                               : "<p>Tell the operator this key over another channel, so that it is yours that is approved:</p>\n"
                                 "<p class=\"phrase\">" + html::escape(enrolled->kid) + "</p>\n") +
-                    "<p class=\"actions\"><a class=\"button\" href=\"/vendor\">Your sites</a></p>\n",
+                    "<p class=\"actions\"><a class=\"button\" href=\"/vendor\">To your sites</a></p>\n",
                 approved ? 200 : 202);
 }
 
@@ -88,7 +112,7 @@ Outcome<Shown> look(Sql& sql, const accounts::Account& account, const std::strin
     const auto sites = sites_of(sql, account);
     const auto own = std::find_if(sites.begin(), sites.end(), [&](const OwnSite& s) { return s.id != 0 && s.origin == origin; });
     if (own == sites.end())
-        return Refusal{404, {}, "That is not one of your sites", "\"Your sites\" lists those this account registered."};
+        return Refusal{404, {}, "That is not one of your sites", "\"Sell pages\" lists those this account registered."};
     return Shown{*own, due_to(sql, origin), taken_by_day(sql, origin), batches_of(sql, own->id)};
 }
 
@@ -129,7 +153,7 @@ std::string batch_table(const std::vector<SeenBatch>& batches) {
         for (const auto& [reason, n] : s.reasons)
             reasons.append(reasons.empty() ? "" : ", ").append(std::to_string(n)).append(" ").append(reason);
         if (s.rejected > 0 && reasons.empty()) reasons = "too many to list; see the answer to the batch";
-        rows.push_back({minute(s.at), html::escape(s.batch), std::to_string(s.accepted), credited, std::to_string(s.rejected),
+        rows.push_back({minute(s.at), short_name(s.batch), std::to_string(s.accepted), credited, std::to_string(s.rejected),
                         html::escape(reasons)});
     }
     return table("redemptions", "Redemptions",

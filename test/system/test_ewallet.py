@@ -182,8 +182,11 @@ def test_nobody_is_signed_in_to_a_strangers_wallet(town):
     callback = agreed.get("Location")
     assert agreed.status == 303 and callback.startswith(one.url(WALLET + "/callback?code="))
     answer = victim.fetch("GET", callback)
-    assert answer.status == 303 and answer.get("Location") == one.url(WALLET)
+    assert answer.status == 303 and answer.get("Location") == one.url(WALLET + "?late=1")
     assert not answer.get("Set-Cookie") and not victim.jar(one.origin)
+    told = victim.copy().open(callback)
+    assert told.status == 200 and "Nothing was charged" in told.page.text and "no e-wallet" in told.page.text
+    assert "Nothing was charged" not in victim.copy().open(one.url(WALLET + "?late=2")).page.text
     # A login of her own does not help: the state is another.
     victim.open(one.url(page(1)))
     victim.fetch("POST", one.url(page(1)), {"Origin": one.origin, "Content-Type": "application/x-www-form-urlencoded"},

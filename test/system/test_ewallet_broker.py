@@ -201,7 +201,7 @@ def test_a_wrong_way_back_leads_nowhere(sites, reader, name, value):
     for visitor in (reader, Visitor(reader.origin)):
         answer = visitor.request("GET", address, headers=CLICKED)
         assert answer.status == 400 and answer.get("Location") is None, answer.body
-        assert "text/html" in answer.get("Content-Type")
+        assert "text/html" in answer.get("Content-Type") and b'href="/"' in answer.body
 
 
 def test_parameters_come_once(sites, reader):
@@ -272,6 +272,7 @@ def test_signing_out_everywhere_ends_e_wallets_and_a_restart_does_not(shop, site
     shop.broker.start()
     assert a.refresh(0).status == 200
     reader.open("/account").press("Sign out everywhere")
+    assert reader.status == 200 and "within five minutes" in reader.page.text
     assert kind(a.refresh(0)) == (410, "grant-ended")
     assert a.ewallet("leave", grant=a.grant).status == 200
 

@@ -117,7 +117,8 @@ def test_pages_and_errors_are_for_people_and_have_a_policy(shop, visitor):
         assert visitor.headers["cache-control"] == "no-store"
         assert "<script" not in visitor.body and "src=" not in visitor.body
     visitor.open("/nowhere")
-    assert visitor.status == 404 and "There is nothing here" in visitor.page.text
+    assert visitor.status == 404 and "There is nothing here" in visitor.page.text and ".well-known" not in visitor.body
+    assert visitor.page.links["NetPay"] == "/"
     assert visitor.open("/favicon.ico").status == 204
     program = client.http_request("GET", shop.broker.issuer + "/nowhere")
     assert program.status == 404 and program.json()["type"] == "urn:netpay:problem:not-found"

@@ -1,6 +1,8 @@
 """The broker's pages for those who sell: registering a site by its key, the certificate, takings by day, batches with
 the reasons for what was rejected, and what is owed; and the reader's history of the same money."""
 
+import re
+
 import pytest
 
 import client
@@ -48,8 +50,8 @@ def rows(visitor, heading):
     """The cells of the table under a heading."""
     part = visitor.body.split(">%s</h2>" % heading, 1)[1].split("</section>", 1)[0]
     body = part.split("<tbody>", 1)[1] if "<tbody>" in part else ""
-    return [[" ".join(cell.split(">", 1)[1].split("</td>")[0].split()) for cell in row.split("<td")[1:]]
-            for row in body.split("<tr>")[1:]]
+    cells = lambda row: re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)
+    return [[" ".join(re.sub(r"<[^>]*>", "", cell).split()) for cell in cells(row)] for row in body.split("<tr")[1:]]
 
 
 def test_a_site_from_registration_to_payout(shop, owner, tmp_path):
@@ -57,8 +59,8 @@ def test_a_site_from_registration_to_payout(shop, owner, tmp_path):
     assert "This account has registered no site." in owner.open("/vendor").page.text
     register(owner, paper.signed())
     assert owner.status == 202 and paper.key.kid in owner.page.text
-    owner.follow("Your sites")
-    assert rows(owner, "Registered") == [[paper.origin, "waits for the broker&#39;s operator", "none"]]
+    owner.follow("To your sites")
+    assert rows(owner, "Your sites") == [[paper.origin, "waits for the broker&#39;s operator", "none"]]
     assert owner.open("/vendor/site?origin=" + paper.origin).status == 404
 
     shop.broker.admin("vendor", "approve", paper.origin)
@@ -116,10 +118,10 @@ def test_registrations_that_are_refused(shop, owner, tmp_path):
     paper = Newspaper(shop, tmp_path, stacks.Ports.take())
     for text, status in (("", 400), ("nonsense", 400), ("a.b.c", 400), (paper.signed("https://other.example"), 403)):
         register(owner, text)
-        assert owner.status == status and "does not verify" in owner.page.text, (text, owner.status)
+        assert owner.status == status and "was not registered" in owner.page.text and "does not verify" in owner.page.text, (text, owner.status)
     token = paper.signed()
     assert register(owner, "\n".join([token[:60], token[60:]])).status == 202
-    assert register(owner, token).status == 403  # each is good once
+    assert register(owner, token).status == 403 and "good for a minute, and once" in owner.page.text
     owner.open("/vendor/register").press("Register", request=paper.signed(), headers={"Origin": "https://evil.example"})
     assert owner.status == 403
 

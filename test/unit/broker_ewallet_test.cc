@@ -12,6 +12,7 @@
 #include "broker/ewallet/limits.h"
 #include "core/base64url.h"
 #include "core/hash.h"
+#include "core/html.h"
 #include "test/unit/broker_browser.h"
 
 namespace netpay::broker::test {
@@ -160,6 +161,7 @@ class BrokerEwalletTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(a_suspended_site_gets_nothing);
     CPPUNIT_TEST(a_coin_is_bought_if_none_has_enough);
     CPPUNIT_TEST(limits_are_read_strictly_and_can_be_revoked);
+    CPPUNIT_TEST(a_limit_that_is_wrong_is_named_and_kept_as_it_was_typed);
     CPPUNIT_TEST(a_revoked_site_gets_nothing_without_asking);
     CPPUNIT_TEST(confirming_at_one_site_widens_no_other);
     CPPUNIT_TEST(taking_a_coin_out_and_in_again_counts_nothing_twice);
@@ -567,7 +569,10 @@ public:
 
         a.take(m.browser);
         const auto code = a.code_of(a.click(m.browser));
-        CPPUNIT_ASSERT_EQUAL(303, m.browser.post("/sign-out", {{"csrf", m.browser.csrf("/account")}, {"all", "1"}}).status);
+        const auto out = m.browser.post("/sign-out", {{"csrf", m.browser.csrf("/account")}, {"all", "1"}});
+        assert_ok(out);
+        assert_has(out, "stop within five minutes");
+        CPPUNIT_ASSERT(!m.browser.member());
         assert_problem(410, "grant-ended", a.refresh(0));
         assert_problem(400, "invalid-grant", a.token(code));
         w.assert_sound();
@@ -636,6 +641,43 @@ public:
         CPPUNIT_ASSERT_EQUAL(303, set({{"site", "https://a.example"}, {"do", "revoke"}}));
         assert_problem(410, "grant-ended", a.refresh(240));
         assert_has(m.browser.get("/limits"), "It may have nothing");
+    }
+
+    void a_limit_that_is_wrong_is_named_and_kept_as_it_was_typed() {
+        World w;
+        Site a(w, "https://a.example");
+        Member m(w);
+        struct Wrong {
+            std::map<std::string, std::string> typed;
+            std::string said, marked;
+        };
+        const Wrong wrong[] = {{{{"per_page", "2\"<"}}, "“At most for a page” is not an amount", "name=\"per_page\" value=\"2&quot;&lt;\" aria-invalid"},
+                               {{{"per_day", "1,50"}}, "“At most a day” is not an amount", "name=\"per_day\" value=\"1,50\" aria-invalid"},
+                               {{{"days", "366"}}, "“For so many days” is a number from 1 to 365", "name=\"days\" value=\"366\" aria-invalid"},
+                               {{{"per_page", "0.50"}, {"per_day", "0.40"}}, "“At most for a page” is more than “At most a day”",
+                                "name=\"per_page\" value=\"0.50\" aria-invalid"}};
+        for (const auto& one : wrong) {
+            const auto r = a.confirm(m.browser, one.typed);
+            CPPUNIT_ASSERT_EQUAL(422, r.status);
+            for (const auto& part : {one.said, one.marked}) assert_has(r, part);
+            for (const auto& [name, value] : one.typed) assert_has(r, "name=\"" + name + "\" value=\"" + html::escape(value));
+        }
+        CPPUNIT_ASSERT_EQUAL(Int{0}, w.count("SELECT COUNT(*) FROM ewallet_limits"));
+        a.take(m.browser, {{"everywhere", ""}, {"per_day", "0.25"}});
+        // On the page of limits: in the form that it was, and in no other.
+        const auto r = m.browser.post("/limits", {{"csrf", m.browser.csrf("/limits")}, {"site", "https://a.example"}, {"currency", "uusd"},
+                                                  {"do", "save"}, {"per_page", "0.70"}, {"per_day", "0.60"}, {"days", "5"}});
+        CPPUNIT_ASSERT_EQUAL(422, r.status);
+        assert_has(r, "“At most for a page” is more than “At most a day”");
+        assert_has(r, "value=\"0.70\" aria-invalid=\"true\"");
+        assert_has(r, "name=\"per_day\" value=\"0.60\"");
+        assert_has(r, "name=\"per_page\" value=\"0.05\"");
+        CPPUNIT_ASSERT(r.body.find("aria-invalid") == r.body.rfind("aria-invalid"));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, w.count("SELECT COUNT(*) FROM ewallet_limits WHERE per_day = 250000"));
+        // A day that is lowered for all sites leaves no form that would not be taken.
+        CPPUNIT_ASSERT_EQUAL(303, m.browser.post("/limits", {{"csrf", m.browser.csrf("/limits")}, {"site", "*"}, {"currency", "uusd"},
+                                                            {"do", "save"}, {"per_page", "0.02"}, {"per_day", "0.03"}, {"days", "5"}}).status);
+        CPPUNIT_ASSERT(!has(m.browser.get("/limits"), "value=\"0.05\""));
     }
 
     void a_revoked_site_gets_nothing_without_asking() {
@@ -748,7 +790,7 @@ public:
         w.clock.time += day;
         m.browser.sign_in(m.passphrase);
         m.buy("uusd.1000.10000");
-        b.take(m.browser, {{"per_page", "1.50"}}, 1200000);
+        b.take(m.browser, {}, 1200000);
         CPPUNIT_ASSERT(b.coin(b.refresh(0)).coin != old);
         CPPUNIT_ASSERT_EQUAL(Int{1200000}, w.count("SELECT SUM(raised) FROM ewallet_raised WHERE day = " + std::to_string(w.clock.time / day)));
         assert_ok(m.browser.post("/coins/return", {{"csrf", m.browser.csrf("/coins")}, {"coin", old}}));
@@ -800,6 +842,12 @@ public:
         // Strangers' addresses are left out.
         for (const char* next : {"//evil.example/", "https://evil.example/", "/\\evil.example", "/authorize?client_id=https%3A%2F%2Fevil.example"})
             allows(b.get("/topup", {{"next", next}}), none);
+        const Browser::Query back{{"client", "https://a.example"}, {"target", "/x?y=1"}};
+        assert_has(b.get("/topup", back), "class=\"quiet\" href=\"https://a.example/x?y=1\">");
+        // Once there is money, going on is the one thing to do.
+        const auto rich = b.post("/topup", {{"csrf", b.csrf("/topup")}, {"provider", "voucher"}, {"voucher", w.voucher(5000000)},
+                                            {"client", "https://a.example"}, {"target", "/x?y=1"}});
+        assert_has(rich, "<a class=\"button\" href=\"https://a.example/x?y=1\">Back to https://a.example</a></p>\n<div class=\"later\">");
         assert_has(b.get("/topup", {{"client", "https://a.example"}, {"target", "/x?y=1"}}), "href=\"https://a.example/x?y=1\">Back to https://a.example<");
         CPPUNIT_ASSERT(!has(b.get("/topup", {{"client", "https://evil.example"}, {"target", "/"}}), "evil"));
         assert_has(b.get("/topup", {{"client", "https://a.example"}, {"target", "//evil.example"}}), "href=\"https://a.example/\"");

@@ -7,6 +7,7 @@
 #include "broker/web/kept_coins.h"
 #include "broker/web/passphrase.h"
 #include "broker/web/site.h"
+#include "broker/web/table.h"
 #include "test/unit/broker_browser.h"
 #include "wallet/backup.h"
 
@@ -36,6 +37,8 @@ class BrokerWebTest : public CppUnit::TestFixture {
     CPPUNIT_TEST(forms_are_taken_from_this_site_only);
     CPPUNIT_TEST(next_leads_nowhere_else);
     CPPUNIT_TEST(pages_carry_their_policy);
+    CPPUNIT_TEST(the_navigation_marks_the_page_it_is_on);
+    CPPUNIT_TEST(wide_tables_have_labels_for_phones);
     CPPUNIT_TEST(tokens_are_made_and_withdrawn);
     CPPUNIT_TEST(buys_a_coin_once_for_a_form_sent_twice);
     CPPUNIT_TEST(buying_renews_the_session);
@@ -271,6 +274,31 @@ public:
         }
     }
 
+    void the_navigation_marks_the_page_it_is_on() {
+        World w;
+        Browser b(w);
+        assert_has(b.get("/sign-up"), "<a href=\"/sign-up\" aria-current=\"page\">");
+        b.sign_up();
+        for (const char* path : {"/account", "/topup", "/coins", "/limits", "/history", "/vendor"}) {
+            const auto page = b.get(path);
+            const auto nav = between(page.body, "<nav", "</nav>");
+            const auto mark = nav.find("aria-current=\"page\"");
+            CPPUNIT_ASSERT_MESSAGE(path, nav.find("\"" + std::string(path) + "\" aria-current=\"page\"") != std::string::npos);
+            CPPUNIT_ASSERT_EQUAL(mark, nav.rfind("aria-current=\"page\""));
+        }
+        CPPUNIT_ASSERT(!has(b.get("/"), "aria-current=\"page\""));
+    }
+
+    void wide_tables_have_labels_for_phones() {
+        const auto two = web::table("t", "Two", {{"A"}, {"B", true}}, {{"1", "2"}}, "none");
+        CPPUNIT_ASSERT(two.find("<tr><td>1</td><td class=\"number\">2</td></tr>") != std::string::npos);
+        const auto three = web::table("t", "Three", {{"A"}, {"B", true}, {"C"}}, {{"1", "2", ""}}, "none");
+        CPPUNIT_ASSERT(three.find("<table class=\"stack\" role=\"table\">") != std::string::npos);
+        CPPUNIT_ASSERT(three.find("<td role=\"cell\" class=\"number\" data-label=\"B\">2</td>") != std::string::npos);
+        CPPUNIT_ASSERT_EQUAL(std::string("<code>short</code>"), web::short_name("short"));
+        CPPUNIT_ASSERT_EQUAL(std::string("<code title=\"abcdefgh&lt;jklm\">abcdefgh…</code>"), web::short_name("abcdefgh<jklm"));
+    }
+
     void tokens_are_made_and_withdrawn() {
         World w;
         Member m(w);
@@ -365,7 +393,11 @@ public:
         const auto news = w.shop("https://news.example");
         const auto made = m.browser.post("/account/token", {{"csrf", m.browser.csrf("/account")}});
         const auto c = w.coin(between(made.body, "<strong class=\"phrase\">", "</strong>"));
+        CPPUNIT_ASSERT(!has(m.browser.get("/coins"), "press “Return”"));
+        assert_has(m.browser.get("/coins", {{"from", "site"}}), "press “Return” or “Give back” at its coin below");
+        CPPUNIT_ASSERT(!has(m.browser.get("/coins", {{"from", "<b>"}}), "<b>"));
         assert_has(m.browser.get("/coins"), "No site holds it");
+        assert_has(m.browser.get("/coins"), "They do so within a day");
         assert_ok(w.acquire(news, c, 20));
         assert_ok(w.redeem(news, "b1", World::claim(c, 0, 20)));
         const auto page = m.browser.get("/coins");

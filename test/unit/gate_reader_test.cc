@@ -241,6 +241,7 @@ class GateReaderTest : public CPPUNIT_NS::TestFixture {
         auto t = with_wallet(Kind::none);
         t.forms.cookie = true;
         auto page = render_paywall(t);
+        CPPUNIT_ASSERT(has(page, "or your browser does, in a cookie") && !has(render_paywall(with_wallet(Kind::none)), "in a cookie"));
         CPPUNIT_ASSERT(has(page, "value=\"wallet\">Pay 2 ¢ with my e-wallet<") && has(page, "value=\"cookie\" class=\"quiet\">Keep the e-wallet in this browser<"));
         t.forms.server = false;
         page = render_paywall(t);
@@ -269,6 +270,9 @@ class GateReaderTest : public CPPUNIT_NS::TestFixture {
         WalletPageText t;
         t.vendor = "https://news.example";
         CPPUNIT_ASSERT(has(render_wallet_page(t), "no e-wallet at news.example") && !has(render_wallet_page(t), "<form"));
+        t.notice = late_notice();
+        CPPUNIT_ASSERT(has(render_wallet_page(t), "class=\"fault\" role=\"status\">You came back") && has(render_wallet_page(t), "Nothing was charged."));
+        t.notice.clear();
         ewallet::Sight sight;
         sight.standing = with_wallet(Kind::held).forms.standing;
         sight.standing.automatic = true;
@@ -277,7 +281,7 @@ class GateReaderTest : public CPPUNIT_NS::TestFixture {
         t.token = "\"><script>";
         const auto page = render_wallet_page(t);
         for (const char* part : {"<dd>96 ¢</dd>", "up to 5 ¢", "up to $1.00", "without asking", "2027-01-15", "at this site", "broker.example",
-                                 "<button>Sign out</button>", "Give the money back", "action=\"/.well-known/netpay/wallet/leave\"",
+                                 "<button>Sign out</button>", "Sign out and return the money at the broker", "action=\"/.well-known/netpay/wallet/leave\"",
                                  "https://broker.example/limits"})
             CPPUNIT_ASSERT_MESSAGE(part, has(page, part));
         CPPUNIT_ASSERT(!has(page, "<script") && !has(page, "mistake"));

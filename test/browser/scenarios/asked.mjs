@@ -77,8 +77,9 @@ async function play(world, kind, paper, other) {
 
   // She takes it away from the site, which has none of it then, and neither has the first computer.
   assert.equal(await wallet.look(paper), 200);
-  assert.equal(await reader.follow('button', 'Give the money back'), 200);
-  assert.equal(reader.page.url(), `${world.broker.issuer}/coins`);
+  assert.equal(await reader.follow('button', 'Sign out and return the money at the broker'), 200);
+  assert.equal(reader.page.url(), `${world.broker.issuer}/coins?from=site`);
+  await reader.reads('press “Return” or “Give back” at its coin below');
   assert.equal(await reader.follow('button', /^(Return|Give back) coin/), 200);
   await reader.reads('78 ¢ went back to your account');
   for (const one of [home, reader]) assert.equal(await one.visit(paper.url('/features/maps.html')), 402);

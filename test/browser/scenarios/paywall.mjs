@@ -23,7 +23,7 @@ export default async function play(world) {
   assert.deepEqual([...way.searchParams], [['client', post.origin], ['target', '/articles/ferry.html?from=mail']]);
   await reader.shot('paywall');
   await page.getByText('With another NetPay wallet').click();
-  await reader.reads('Your NetPay extension pays this page', `netpay get '${post.url('/articles/ferry.html')}?from=mail'`);
+  await reader.reads('If you have the NetPay extension', `netpay get '${post.url('/articles/ferry.html')}?from=mail'`);
   await reader.shot('paywall-unfolded');
 
   // Title and teaser from the page's own leading part.

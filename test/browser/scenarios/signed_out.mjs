@@ -55,6 +55,7 @@ async function play(world, kind, paper, other) {
   const again = await copied();
   assert.equal(await reader.visit(`${world.broker.issuer}/account`), 200);
   assert.equal(await reader.follow('button', 'Sign out everywhere'), 200);
+  await reader.reads('Signed out everywhere', 'stop within five minutes');
   if (kind === 'server') await reader.shot('everywhere');
   world.pass(FIVE_MINUTES);
   await nothing(again, '/articles/chess.html');

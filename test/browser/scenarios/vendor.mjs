@@ -26,7 +26,7 @@ export default async function play(world) {
   await reader.shot('site');
 
   // A new one, by what its host signed.
-  await reader.follow('link', 'Your sites');
+  await reader.follow('link', 'Sell pages');
   assert.equal(await reader.follow('link', 'Register a site'), 200);
   await reader.shot('register');
   await reader.fill('Signed registration', 'eyJhbGciOiJub25lIn0.e30.');
