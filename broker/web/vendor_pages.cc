@@ -116,6 +116,11 @@ Outcome<Shown> look(Sql& sql, const accounts::Account& account, const std::strin
     return Shown{*own, due_to(sql, origin), taken_by_day(sql, origin), batches_of(sql, own->id)};
 }
 
+std::string_view host_of(std::string_view origin) {
+    const auto at = origin.find("://");
+    return at == std::string_view::npos ? origin : origin.substr(at + 3);
+}
+
 std::string facts(const OwnSite& s, UnixTime now) {
     const auto left = (s.certificate_exp - now) / 86400;
     std::string certificate = "none";
@@ -125,7 +130,7 @@ std::string facts(const OwnSite& s, UnixTime now) {
     const auto row = [](std::string_view what, std::string_view value) {
         return "<dt>" + std::string(what) + "</dt><dd>" + html::escape(value) + "</dd>";
     };
-    return "<dl>" + row("State", state_of(s)) + row("Certificate", certificate) + row("Key", s.kid) +
+    return "<dl>" + row("Origin", s.origin) + row("State", state_of(s)) + row("Certificate", certificate) + row("Key", s.kid) +
            row("Hand-over address", s.handoff) + "</dl>\n";
 }
 
@@ -153,7 +158,7 @@ std::string batch_table(const std::vector<SeenBatch>& batches) {
         for (const auto& [reason, n] : s.reasons)
             reasons.append(reasons.empty() ? "" : ", ").append(std::to_string(n)).append(" ").append(reason);
         if (s.rejected > 0 && reasons.empty()) reasons = "too many to list; see the answer to the batch";
-        rows.push_back({minute(s.at), short_name(s.batch), std::to_string(s.accepted), credited, std::to_string(s.rejected),
+        rows.push_back({moment(s.at), short_name(s.batch), std::to_string(s.accepted), credited, std::to_string(s.rejected),
                         html::escape(reasons)});
     }
     return table("redemptions", "Redemptions",
@@ -168,7 +173,7 @@ Response show_site(api::Broker b, Request& request, const Session& session) {
     });
     if (!shown) return fault_page(b, request, &session, "Site", shown.refusal());
     return page(b, &session, shown->site.origin,
-                "<h1>" + html::escape(shown->site.origin) + "</h1>\n" + facts(shown->site, b.context.clock.now()) +
+                "<h1>" + html::escape(host_of(shown->site.origin)) + "</h1>\n" + facts(shown->site, b.context.clock.now()) +
                     due_table(shown->due) +
                     "<p class=\"note\">Pending becomes payable when the site's custody of the coin has ended.</p>\n" +
                     taken_table(shown->taken) + batch_table(shown->batches) +
