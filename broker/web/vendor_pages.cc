@@ -63,14 +63,14 @@ std::string without_blanks(std::string text) {
 
 // What the broker says of a signed request is for programs: in plain words first.
 std::string plain(const Refusal& r) {
-    if (r.status == 400 || r.kind == "request-forged")
+    if (r.kind == "registration" && r.status == 400)
         return "What was pasted is not what the command prints, or not all of it. Run the command on the site's host and paste "
                "the whole of what it prints.";
-    if (r.kind == "request-stale" || r.kind == "request-replayed")
-        return "What was pasted is good for a minute, and once. Run the command again and paste what it prints now. If that does "
-               "not help, the clock of the site's host is wrong.";
-    if (r.kind == "request-elsewhere")
-        return "What was pasted is meant for another broker, or for something else. Run the command as it is shown below.";
+    if (r.kind == "registration")
+        return "What was pasted is older than a minute, was made for another broker, or is not signed by the key that it names. Run "
+               "the command as it is shown below, and paste what it prints now. If that does not help, the clock of the site's "
+               "host is wrong.";
+    if (r.kind == "request-replayed") return "What was pasted is good once. Run the command again and paste what it prints now.";
     return {};
 }
 
