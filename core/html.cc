@@ -38,7 +38,7 @@ const std::string_view kit =
     "p,dd,li{overflow-wrap:anywhere}\n"
     "a{color:var(--link)}\n"
     "header{border-bottom:1px solid var(--line)}\n"
-    "header>nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem;align-items:center;padding-top:.3rem;padding-bottom:.3rem}\n"
+    "header>nav{display:flex;flex-wrap:wrap;gap:.2rem .8rem;align-items:center;padding-top:.3rem;padding-bottom:.3rem;font-size:.95rem}\n"
     "header>nav a,header>nav strong{display:inline-flex;align-items:center;min-height:2.75rem}\n"
     "header>nav form{margin:0 0 0 auto}\n"
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1.2rem;margin:1rem 0}\n"
@@ -58,7 +58,7 @@ const std::string_view kit =
     "button.quiet,.quiet{background:transparent;color:var(--link)}\n"
     "header .quiet,header button,td .quiet,td button{margin:0;min-height:2.75rem;padding:.2rem .8rem}\n"
     ".actions{display:flex;flex-wrap:wrap;gap:0 .8rem}.actions form{margin:0}\n"
-    "nav [aria-current]{color:var(--text);font-weight:600;text-decoration:none;box-shadow:inset 0 -.2rem var(--act)}\n"
+    "nav [aria-current]{color:var(--text);text-decoration:none;box-shadow:inset 0 -.2rem var(--act)}\n"
     ".quiet[aria-current]{border-color:var(--line);background:var(--card);color:var(--text)}\n"
     ".later button,.later .button{background:transparent;color:var(--link)}\n"
     ":focus-visible{outline:3px solid var(--link);outline-offset:2px}\n"
@@ -79,6 +79,7 @@ const std::string_view kit =
     "table{border-collapse:collapse;width:100%}\n"
     "caption{text-align:left;font-weight:600;padding:.4rem 0}\n"
     "th,td{text-align:left;vertical-align:top;padding:.45rem .8rem .45rem 0;border-bottom:1px solid var(--line)}\n"
+    ".stack{font-size:.95em}.stack code,time{white-space:nowrap}\n"
     ".number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
     // Each row a block of its own, of lines with a label and a value.
     "@media (max-width:40rem){.stack,.stack tbody,.stack tr,.stack td{display:block}"
@@ -87,8 +88,7 @@ const std::string_view kit =
     ".stack td{display:flex;justify-content:space-between;gap:1rem;padding:.15rem 0;border:0;text-align:right;overflow-wrap:anywhere}"
     ".stack td:empty{display:none}"
     ".stack td::before{content:attr(data-label);content:attr(data-label)/\"\";flex:none;max-width:50%;color:var(--soft);text-align:left}}\n"
-    "@media (max-width:30rem){header>nav{column-gap:.8rem;font-size:.95rem}"
-    "main .button,main .actions,main .actions form,main .actions button{width:100%}}\n"
+    "@media (max-width:30rem){main .button,main .actions,main .actions form,main .actions button{width:100%}}\n"
     "@media (forced-colors:active){button,.button,.quiet{border-color:ButtonText}}\n"
     "@media print{header,form,.actions{display:none}}\n";
 

@@ -65,7 +65,7 @@ std::string words_for(const CardPayment& p) {
 std::string payments_table(const std::vector<CardPayment>& payments) {
     if (payments.empty()) return {};
     std::vector<std::vector<std::string>> rows;
-    for (const auto& p : payments) rows.push_back({web::minute(p.created), web::money(p.amount, p.cur), words_for(p)});
+    for (const auto& p : payments) rows.push_back({web::moment(p.created), web::money(p.amount, p.cur), words_for(p)});
     return web::table("payments", "Payments by card", {{"Begun (UTC)"}, {"Amount", true}, {"State"}}, rows, "");
 }
 

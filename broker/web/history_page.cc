@@ -40,7 +40,7 @@ std::string spent_table(const std::vector<Spent>& spent, bool by_day) {
 
 std::string moved_table(const std::vector<Moved>& moved) {
     std::vector<std::vector<std::string>> rows;
-    for (const auto& m : moved) rows.push_back({minute(m.at), words_for(m.kind), money(m.micro, m.cur)});
+    for (const auto& m : moved) rows.push_back({moment(m.at), words_for(m.kind), money(m.micro, m.cur)});
     return table("balance", "Your balance", {{"When (UTC)"}, {"What"}, {"Amount", true}}, rows, "Nothing has moved yet.");
 }
 

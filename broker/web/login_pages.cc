@@ -151,8 +151,8 @@ Response signed_out_everywhere(api::Broker b) {
     return page(b, nullptr, "Signed out everywhere",
                 "<h1>Signed out everywhere</h1>\n" +
                     said("done", "Every session of your account has ended, in this and all other browsers, and so has every e-wallet.") +
-                    "<p>Sites that have your e-wallet stop within five minutes, for they ask here that often. What one was "
-                    "granted before ends at once where you sign in and give its coin back.</p>\n"
+                    "<p>Sites that have your e-wallet stop within five minutes, for they ask here that often. To end at once "
+                    "what one was granted, sign in and give its coin back.</p>\n"
                     "<p class=\"actions\"><a class=\"quiet\" href=\"/sign-in\">Sign in again</a></p>\n");
 }
 

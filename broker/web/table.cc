@@ -45,6 +45,7 @@ std::string money(Int micro, std::string_view cur) {
     return (micro < 0 ? "-" : "") + money(*amount, *currency);
 }
 
+std::string moment(UnixTime t) { return "<time>" + minute(t) + "</time>"; }
 std::string day(UnixTime t) { return format_rfc3339(t).substr(0, 10); }
 std::string minute(UnixTime t) { return day(t) + " " + format_rfc3339(t).substr(11, 5); }
 

@@ -25,6 +25,8 @@ std::string short_name(std::string_view name);
 
 // As money() of site.h, with a minus sign below zero. micro: micro-units of cur.
 std::string money(Int micro, std::string_view cur);
+// A moment that is not broken across lines. HTML.
+std::string moment(UnixTime t);
 // "2026-11-22", and "2026-11-22 12:05" (UTC).
 std::string day(UnixTime t);
 std::string minute(UnixTime t);

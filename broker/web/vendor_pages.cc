@@ -63,14 +63,14 @@ std::string without_blanks(std::string text) {
 
 // What the broker says of a signed request is for programs: in plain words first.
 std::string plain(const Refusal& r) {
-    if (r.status == 400 || r.kind == "request-forged")
+    if (r.kind == "registration" && r.status == 400)
         return "What was pasted is not what the command prints, or not all of it. Run the command on the site's host and paste "
                "the whole of what it prints.";
-    if (r.kind == "request-stale" || r.kind == "request-replayed")
-        return "What was pasted is good for a minute, and once. Run the command again and paste what it prints now. If that does "
-               "not help, the clock of the site's host is wrong.";
-    if (r.kind == "request-elsewhere")
-        return "What was pasted is meant for another broker, or for something else. Run the command as it is shown below.";
+    if (r.kind == "registration")
+        return "What was pasted is older than a minute, was made for another broker, or is not signed by the key that it names. Run "
+               "the command as it is shown below, and paste what it prints now. If that does not help, the clock of the site's "
+               "host is wrong.";
+    if (r.kind == "request-replayed") return "What was pasted is good once. Run the command again and paste what it prints now.";
     return {};
 }
 
@@ -116,6 +116,11 @@ Outcome<Shown> look(Sql& sql, const accounts::Account& account, const std::strin
     return Shown{*own, due_to(sql, origin), taken_by_day(sql, origin), batches_of(sql, own->id)};
 }
 
+std::string_view host_of(std::string_view origin) {
+    const auto at = origin.find("://");
+    return at == std::string_view::npos ? origin : origin.substr(at + 3);
+}
+
 std::string facts(const OwnSite& s, UnixTime now) {
     const auto left = (s.certificate_exp - now) / 86400;
     std::string certificate = "none";
@@ -125,7 +130,7 @@ std::string facts(const OwnSite& s, UnixTime now) {
     const auto row = [](std::string_view what, std::string_view value) {
         return "<dt>" + std::string(what) + "</dt><dd>" + html::escape(value) + "</dd>";
     };
-    return "<dl>" + row("State", state_of(s)) + row("Certificate", certificate) + row("Key", s.kid) +
+    return "<dl>" + row("Origin", s.origin) + row("State", state_of(s)) + row("Certificate", certificate) + row("Key", s.kid) +
            row("Hand-over address", s.handoff) + "</dl>\n";
 }
 
@@ -153,7 +158,7 @@ std::string batch_table(const std::vector<SeenBatch>& batches) {
         for (const auto& [reason, n] : s.reasons)
             reasons.append(reasons.empty() ? "" : ", ").append(std::to_string(n)).append(" ").append(reason);
         if (s.rejected > 0 && reasons.empty()) reasons = "too many to list; see the answer to the batch";
-        rows.push_back({minute(s.at), short_name(s.batch), std::to_string(s.accepted), credited, std::to_string(s.rejected),
+        rows.push_back({moment(s.at), short_name(s.batch), std::to_string(s.accepted), credited, std::to_string(s.rejected),
                         html::escape(reasons)});
     }
     return table("redemptions", "Redemptions",
@@ -168,7 +173,7 @@ Response show_site(api::Broker b, Request& request, const Session& session) {
     });
     if (!shown) return fault_page(b, request, &session, "Site", shown.refusal());
     return page(b, &session, shown->site.origin,
-                "<h1>" + html::escape(shown->site.origin) + "</h1>\n" + facts(shown->site, b.context.clock.now()) +
+                "<h1>" + html::escape(host_of(shown->site.origin)) + "</h1>\n" + facts(shown->site, b.context.clock.now()) +
                     due_table(shown->due) +
                     "<p class=\"note\">Pending becomes payable when the site's custody of the coin has ended.</p>\n" +
                     taken_table(shown->taken) + batch_table(shown->batches) +

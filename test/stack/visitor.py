@@ -17,7 +17,8 @@ class Form:
 
     def values(self, button, typed=None):
         """What it sends by that button; typed: fields that are filled in or chosen before, None: a box unticked."""
-        values = dict(self.fields, **{name: value for label, name, value in self.buttons if name and label.startswith(button)})
+        named = [b for b in self.buttons if b[0] == button] or [b for b in self.buttons if b[0].startswith(button)]
+        values = dict(self.fields, **{name: value for _, name, value in named if name})
         for name, value in (typed or {}).items():
             assert name in self.fields or name in self.boxes, "no field %r in that form" % name
             if value is None:

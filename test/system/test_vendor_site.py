@@ -49,7 +49,7 @@ def register(owner, request):
 def rows(visitor, heading):
     """The cells of the table under a heading."""
     part = visitor.body.split(">%s</h2>" % heading, 1)[1].split("</section>", 1)[0]
-    body = part.split("<tbody>", 1)[1] if "<tbody>" in part else ""
+    body = part.split("<tbody", 1)[1] if "<tbody" in part else ""
     cells = lambda row: re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)
     return [[" ".join(re.sub(r"<[^>]*>", "", cell).split()) for cell in cells(row)] for row in body.split("<tr")[1:]]
 
@@ -121,7 +121,7 @@ def test_registrations_that_are_refused(shop, owner, tmp_path):
         assert owner.status == status and "was not registered" in owner.page.text and "does not verify" in owner.page.text, (text, owner.status)
     token = paper.signed()
     assert register(owner, "\n".join([token[:60], token[60:]])).status == 202
-    assert register(owner, token).status == 403 and "good for a minute, and once" in owner.page.text
+    assert register(owner, token).status == 403 and "is good once" in owner.page.text
     owner.open("/vendor/register").press("Register", request=paper.signed(), headers={"Origin": "https://evil.example"})
     assert owner.status == 403
 
