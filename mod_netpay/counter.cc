@@ -1,19 +1,13 @@
-#include <pthread.h>
-
-#include <atomic>
-#include <condition_variable>
-#include <csignal>
-#include <mutex>
-
 #include "core/json.h"
 #include "mod_netpay/ewallet/wallets.h"
 #include "mod_netpay/metrics.h"
 #include "mod_netpay/vendor.h"
+#include "world/background.h"
 
 namespace netpay::glue {
 namespace {
 
-constexpr auto stop_wait_s = 2;                // a call to a broker may be under way; the child does not wait longer
+constexpr std::chrono::seconds stop_wait(2);  // a call to a broker may be under way; the child does not wait longer
 constexpr std::size_t vendor_file_bytes = 65536;
 
 class ErrorLog final : public custody::Log {
@@ -64,7 +58,7 @@ public:
             std::move(o), *till_, {*clock_, *transport_, log_, custody::system_random(), custody::system_disk()}, *peers_);
         if (!keeper) return keeper.error();
         keeper_ = std::move(*keeper);
-        keeper_->on_urgent([this] { hurry(); });
+        keeper_->on_urgent([this] { house_.wake(); });  // a hand-over is to be reported
         if (!v.cache.servers.empty()) {
             auto cache = cache::Cache::open(v.cache, v.cache_key);
             if (!cache) return cache.error();
@@ -75,20 +69,19 @@ public:
         }
         open_wallets(v);
         desk_.emplace(Desk{*till_, *keeper_, cache_.get(), counters(), &log_, wallets_.get()});
-        if (!start()) return {Code::limit, "the housekeeping thread cannot be started"};
+        if (!house_.start([this] { keep_house(); })) return {Code::limit, "the housekeeping thread cannot be started"};
         return true;
     }
 
     const Desk& desk() override { return *desk_; }
 
+    void ask_to_stop() override { house_.ask_to_end(); }
+
     void stop(bool in_signal) override {
-        stopping_.store(true);
-        if (in_signal) return;
-        wake_.notify_all();
-        timespec until{};
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += stop_wait_s;
-        if (pthread_timedjoin_np(thread_, nullptr, &until) != 0) return;
+        // exit() takes down what OpenSSL and others share between threads: those that use it end before.
+        const bool ended = house_.end_within(stop_wait);
+        if (in_signal && cache_) cache_->end_within(stop_wait);
+        if (!ended || in_signal) return;
         till_->observe({});
         cache_.reset();
         desk_.reset();
@@ -112,26 +105,9 @@ private:
         else log_.write(custody::Log::Level::error, v.origin + " serves no e-wallets: " + opened.error().detail);
     }
 
-    bool start() {
-        // Signals are for httpd's own threads.
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        // Not a std::thread: that cannot be joined with an end to the waiting.
-        const int failed = pthread_create(
-            &thread_, nullptr,
-            [](void* self) -> void* {
-                static_cast<OpenCounter*>(self)->keep_house();
-                return nullptr;
-            },
-            this);
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        return failed == 0;
-    }
-
     void keep_house() {
-        while (!stopping_.load()) {
-            urgent_.store(false);  // what comes from here on is for the next round
+        std::chrono::seconds pause(0);
+        while (house_.pause(pause)) {
             const std::uint32_t next = guarded(nullptr, 10u, [&] {
                 const std::uint32_t seconds = keeper_->housekeeping();
                 if (wallets_) wallets_->sweep(clock_->now());
@@ -139,16 +115,8 @@ private:
                 add_custody_counters();
                 return seconds;
             });
-            std::unique_lock lock(mutex_);
-            for (std::uint32_t tenths = next * 10; tenths && !stopping_.load() && !urgent_.load(); --tenths)
-                wake_.wait_for(lock, std::chrono::milliseconds(100));
+            pause = std::chrono::seconds(next);
         }
-    }
-
-    // There is a hand-over to report. From any thread.
-    void hurry() {
-        urgent_.store(true);
-        wake_.notify_all();
     }
 
     // What this process's custody counted since the last time.
@@ -184,10 +152,7 @@ private:
     std::unique_ptr<ewallet::Wallets> wallets_;
     std::unique_ptr<cache::Cache> cache_;
     std::optional<Desk> desk_;
-    pthread_t thread_{};
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::atomic<bool> stopping_{false}, urgent_{false};
+    world::Background house_;
     cache::Counters seen_;  // of the cache, when they were last added to the shared ones
     custody::Health reported_;
 };

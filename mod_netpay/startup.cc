@@ -327,6 +327,8 @@ apr_status_t stop_counters(void*) {
     // MPMs have joined their workers by now.
     int threaded = AP_MPMQ_NOT_SUPPORTED;
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    for (auto* v : *vendors)
+        if (v->counter) v->counter->ask_to_stop();
     for (auto* v : *vendors) {
         if (!v->counter) continue;
         guarded(nullptr, 0, [&] {

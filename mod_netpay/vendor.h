@@ -44,8 +44,11 @@ class Counter {
 public:
     virtual ~Counter() = default;
     virtual const Desk& desk() = 0;
-    // At the end of a child. in_signal: perhaps inside a signal handler, where
-    // nothing may be freed, locked or waited for; else no request is under way.
+    // At the end of a child, of all its counters first, so that their threads end side by side; takes no lock.
+    virtual void ask_to_stop() = 0;
+    // At the end of a child; takes a few seconds at most. in_signal: perhaps
+    // inside a signal handler, where nothing may be freed or locked; else no
+    // request is under way.
     virtual void stop(bool in_signal) = 0;
 };
 

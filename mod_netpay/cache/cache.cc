@@ -2,23 +2,21 @@
 
 #include <algorithm>
 #include <charconv>
-#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
 #include <libmemcached/memcached.h>
-#include <signal.h>
 
 #include "core/base64url.h"
 #include "core/hash.h"
 #include "core/payword.h"
 #include "mod_netpay/cache/circuit.h"
 #include "mod_netpay/cache/seal.h"
+#include "world/background.h"
 
 namespace netpay::cache {
 namespace {
@@ -104,12 +102,14 @@ class Memcached final : public Cache {
 public:
     Memcached(const Options& o, Seal seal) : options_(o), seal_(std::move(seal)) {
         for (std::size_t k = 0; k < o.servers.size(); ++k) circuits_.emplace_back(o.open_ms, o.open_max_ms);
-        start();
     }
-    ~Memcached() override;
+    bool start() {
+        return thread_.start([this] { write_behind(); });
+    }
     std::optional<Copy> get(const Tag16& coin) override;
     void put(const Tag16& coin, const SpendState& state, std::uint64_t version) override;
     Counters counters() const override;
+    bool end_within(milliseconds time) noexcept override { return thread_.end_within(time); }
 
 private:
     using Queue = std::unordered_map<Tag16, Copy, TagHash>;
@@ -127,7 +127,6 @@ private:
         ++errors_;
         circuits_[server].failed(Steady::now(), key);
     }
-    void start();
     void write_behind();
     void send(Queue batch);
     bool send_first(std::uint32_t server, const Letter& letter);
@@ -143,13 +142,11 @@ private:
     std::size_t lent_ = 0;
 
     mutable std::mutex queue_mutex_;
-    std::condition_variable wake_;
     Queue queue_;
-    bool stopping_ = false;
 
     std::atomic<std::uint64_t> hits_{0}, misses_{0}, rejected_{0}, errors_{0}, skipped_{0}, stored_{0}, dropped_{0};
     std::unique_ptr<Handle> asking_, behind_;  // of the writing thread
-    std::thread thread_;
+    world::Background thread_;  // the last: it ends before what it uses goes
 };
 
 // ---------------------------------------------------------------- reading
@@ -232,7 +229,7 @@ void Memcached::put(const Tag16& coin, const SpendState& s, std::uint64_t versio
         c.written = static_cast<UnixTime>(time(nullptr));
         wake = added && queue_.size() == 1;  // a coin that pays again while it waits wakes nobody
     }
-    if (wake) wake_.notify_one();
+    if (wake) thread_.wake();
 }
 
 // The first letter of a batch to a server waits for the answer, so that a
@@ -312,36 +309,21 @@ void Memcached::try_open_circuits() {
 
 void Memcached::write_behind() {
     const milliseconds batch(options_.batch_ms), probe(std::max(options_.batch_ms, options_.open_ms / 10));
-    std::unique_lock lock(queue_mutex_);
-    const auto something = [this] { return stopping_ || !queue_.empty(); };
-    while (!stopping_) {
-        if (any_open()) wake_.wait_for(lock, probe, something);
-        else wake_.wait_for(lock, milliseconds(options_.open_ms), something);
-        if (!stopping_ && !queue_.empty()) wake_.wait_for(lock, batch, [this] { return stopping_; });
+    const auto waiting = [this] {
+        const std::lock_guard lock(queue_mutex_);
+        return !queue_.empty();
+    };
+    while (!thread_.ending()) {
+        if (!waiting()) thread_.pause(any_open() ? probe : milliseconds(options_.open_ms));
+        if (waiting()) thread_.rest(batch);  // more is coming
         Queue now;
-        now.swap(queue_);
-        lock.unlock();
+        {
+            const std::lock_guard lock(queue_mutex_);
+            now.swap(queue_);
+        }
         try_open_circuits();
         send(std::move(now));
-        lock.lock();
     }
-}
-
-void Memcached::start() {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { write_behind(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
-
-Memcached::~Memcached() {
-    {
-        const std::lock_guard lock(queue_mutex_);
-        stopping_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
 }
 
 Counters Memcached::counters() const {
@@ -429,7 +411,9 @@ Result<std::unique_ptr<Cache>> Cache::open(const Options& o, const Secret& secre
     if (secret.size() < 16) return {Code::malformed, "memcached: the secret is shorter than 16 bytes"};
     auto seal = Seal::make(secret);
     if (!seal) return {Code::malformed, "memcached: no randomness or no AES-256-GCM to be had"};
-    return std::unique_ptr<Cache>(new Memcached(o, std::move(*seal)));
+    auto cache = std::make_unique<Memcached>(o, std::move(*seal));
+    if (!cache->start()) return {Code::limit, "memcached: the writing thread cannot be started"};
+    return std::unique_ptr<Cache>(std::move(cache));
 }
 
 }  // namespace netpay::cache

@@ -18,6 +18,7 @@
 // check needs, is not to be read off a server.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -102,6 +103,10 @@ public:
     virtual void put(const Tag16& coin, const SpendState& state, std::uint64_t version) = 0;
 
     virtual Counters counters() const = 0;
+
+    // Asks the writing thread to end without taking a lock, as is needed
+    // inside a signal handler, and waits so long at most. False: it still runs.
+    virtual bool end_within(std::chrono::milliseconds time) noexcept = 0;
 };
 
 }  // namespace netpay::cache

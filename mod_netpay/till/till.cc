@@ -4,12 +4,10 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <utility>
 
-#include <signal.h>
 
 #include "core/payword.h"
 #include "core/rules.h"
@@ -18,6 +16,7 @@
 #include "mod_netpay/till/file.h"
 #include "mod_netpay/till/hot_table.h"
 #include "mod_netpay/till/locks.h"
+#include "world/background.h"
 
 namespace netpay::till {
 namespace {
@@ -107,10 +106,11 @@ public:
     MappedTill(const Options& o, File users, File gate, HotTable hot, Locks locks, Owners owners,
                std::shared_ptr<ColdStore> cold, Disk& disk)
         : options_(o), disk_(disk), users_(std::move(users)), gate_(std::move(gate)), hot_(std::move(hot)),
-          locks_(std::move(locks)), owners_(std::move(owners)), cold_(std::move(cold)) {
-        start_keeper();
-    }
+          locks_(std::move(locks)), owners_(std::move(owners)), cold_(std::move(cold)) {}
     ~MappedTill() override;
+    bool start_keeper() {
+        return keeper_.start([this] { keep(); });
+    }
 
     void observe(Observer observer) override { observer_ = std::move(observer); }
     Outcome reserve(Charge& charge) override;
@@ -169,7 +169,6 @@ private:
     }
     bool checkpoint();
     bool save(std::span<const std::uint32_t> slots);
-    void start_keeper();
     void keep();
 
     const Options options_;
@@ -188,10 +187,7 @@ private:
 
     std::mutex checkpoint_mutex_;
     int failures_ = 0;  // of checkpoints in a row
-    std::mutex stop_mutex_;
-    std::condition_variable stop_;
-    bool stopping_ = false;
-    std::thread keeper_;
+    world::Background keeper_;
 };
 
 Error closed() {
@@ -895,34 +891,17 @@ bool MappedTill::checkpoint() {
 
 void MappedTill::keep() {
     bool was_keeper = false;
-    std::unique_lock lock(stop_mutex_);
-    while (!stop_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; })) {
-        lock.unlock();
-        if (owners_.become_keeper()) {
-            // The one before may have died with slots taken off the list and not yet written.
-            if (!was_keeper) hot_.mark_all_dirty();
-            was_keeper = true;
-            checkpoint();
-        }
-        lock.lock();
+    while (keeper_.pause(std::chrono::seconds(1))) {
+        if (!owners_.become_keeper()) continue;
+        // The one before may have died with slots taken off the list and not yet written.
+        if (!was_keeper) hot_.mark_all_dirty();
+        was_keeper = true;
+        checkpoint();
     }
-}
-
-void MappedTill::start_keeper() {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    keeper_ = std::thread([this] { keep(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 MappedTill::~MappedTill() {
-    {
-        const std::lock_guard lock(stop_mutex_);
-        stopping_ = true;
-    }
-    stop_.notify_all();
-    keeper_.join();
+    keeper_.end();
     const bool saved = checkpoint();
     // The last one to leave notes that nothing in the table is needed any more.
     if (!gate_.lock_exclusive()) return;
@@ -988,8 +967,10 @@ Result<std::unique_ptr<Till>> Till::open(const Options& o) {
     users->unlock();
     if (!users->lock_shared()) return disk_error(users->path(), "cannot lock", EWOULDBLOCK);
     gate->unlock();
-    return std::unique_ptr<Till>(new MappedTill(o, std::move(*users), std::move(*gate), std::move(*hot),
-                                                std::move(*locks), std::move(*owners), *cold, disk));
+    auto till = std::make_unique<MappedTill>(o, std::move(*users), std::move(*gate), std::move(*hot), std::move(*locks),
+                                             std::move(*owners), *cold, disk);
+    if (!till->start_keeper()) return {Code::limit, "till: the thread that writes it to the disk cannot be started"};
+    return std::unique_ptr<Till>(std::move(till));
 }
 
 }  // namespace netpay::till

@@ -881,9 +881,20 @@ class Stack:
         self.close(check=kind is None)
 
 
+def patience():
+    """How many times longer than on an idle machine something may take here and now."""
+    return max(1.0, os.getloadavg()[0] / os.cpu_count()) * (2 if SANITIZE else 1)
+
+
+def within(begun, seconds):
+    """Whether so little time has passed since time.monotonic() was `begun`, as an idle machine would have it. For
+    bounds that only a thing that hangs exceeds, never for how fast something is."""
+    return time.monotonic() - begun < seconds * patience()
+
+
 def wait_for(condition, seconds=10, what="condition"):
     """Polls until the condition is true; its value."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * patience()
     while time.monotonic() < end:
         value = condition()
         if value:

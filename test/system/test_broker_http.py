@@ -188,23 +188,23 @@ def test_slow_clients_are_cut_off(broker):
     def drip(first, byte):
         raw, start = Raw(where(broker)).send(first), time.monotonic()
         with pytest.raises(OSError):
-            while time.monotonic() - start < 15:
+            while time.monotonic() - start < 15 * stacks.patience():
                 raw.send(byte)
                 time.sleep(0.2)
         return time.monotonic() - start
 
-    assert drip(b"GE", b"T") < 8
-    assert drip(b"POST /api/v1/accounts HTTP/1.1\r\n" + HOST + JSON + b"Content-Length: 500\r\n\r\n", b" ") < 8
+    assert drip(b"GE", b"T") < 8 * stacks.patience()
+    assert drip(b"POST /api/v1/accounts HTTP/1.1\r\n" + HOST + JSON + b"Content-Length: 500\r\n\r\n", b" ") < 8 * stacks.patience()
     raw, start = Raw(where(broker)), time.monotonic()
     assert raw.send(b"GET " + ABOUT.encode() + b" HTTP/1.1\r\n" + HOST + b"\r\n").one()
-    assert raw.socket.recv(1) == b"" and 2 < time.monotonic() - start < 10
+    assert raw.socket.recv(1) == b"" and 2 < time.monotonic() - start and stacks.within(start, 10)
 
 
 def test_slowloris_does_not_stop_others(broker):
     lorises = [Raw(where(broker)).send(b"GET / HTTP/1.1\r\nX: ") for _ in range(80)]
     start = time.monotonic()
     assert status(ask(broker, get(ABOUT))) == 200
-    assert time.monotonic() - start < 2
+    assert stacks.within(start, 2)
     for raw in lorises:
         raw.socket.close()
 
@@ -372,7 +372,7 @@ def test_stop_without_work_is_quick(tmp_path):
     start = time.monotonic()
     broker.send(signal.SIGTERM)
     assert broker.child.wait(20) == 0
-    assert time.monotonic() - start < 5
+    assert stacks.within(start, 5)
     assert idle.socket.recv(1) == b""
 
 

@@ -71,14 +71,15 @@ def test_children_killed_while_paying(make_vendor, coin, mpm):
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-            time.sleep(0.15)
+            time.sleep(0.15 * stacks.patience())  # a child sells something in its life
 
     thread = threading.Thread(target=killer)
     thread.start()
     served, index, unsure = [20], 20, 0
-    end = time.monotonic() + 6
+    begun = time.monotonic()
     try:
-        while time.monotonic() < end and index < 9000:
+        while index < 9000 and (time.monotonic() - begun < 6 or len(served) < 12):
+            assert stacks.within(begun, 120), "%d served, %d broken off" % (len(served), unsure)
             index += 20
             try:
                 answer = page(vendor, 1 + index // 20 % 25, coin, index, challenge, touchstone=False, timeout=10)
@@ -99,7 +100,6 @@ def test_children_killed_while_paying(make_vendor, coin, mpm):
     state = again.json()
     charged = state["spent"] // 20
     assert len(served) <= charged <= len(served) + unsure, (state, len(served), unsure)
-    assert len(served) > 10
 
 
 def test_kill_9_of_the_whole_server(make_vendor, coin):
@@ -171,7 +171,7 @@ def test_stop_is_prompt_with_memcached_stopped(make_vendor, tmp_path, coin):
             assert page(vendor, number, coin, 20 * number, challenge).status == 200
         begun = time.monotonic()
         assert vendor.stop() == 0
-        assert time.monotonic() - begun < 8
+        assert stacks.within(begun, 8)
     finally:
         cache.stop()
 
@@ -233,7 +233,7 @@ def test_memcached_changes_no_charge(cached, coin, what):
     for number in range(5, 11):
         answer = page(vendor, number, coin, 20 * number, challenge)
         assert answer.status == 200 and answer.receipt["spent"] == 20 * number, answer
-    assert time.monotonic() - begun < 3
+    assert stacks.within(begun, 3)
     # The same from a cold start, when a copy would be all there is in memory.
     vendor.stop()
     vendor.start()
@@ -262,7 +262,7 @@ def test_broker_down(tmp_path):
         assert page(made.vendor, 2, known, 40, challenge).receipt["spent"] == 40
         begun = time.monotonic()
         refused = page(made.vendor, 3, fresh, 20, challenge)
-        assert time.monotonic() - begun < 8
+        assert stacks.within(begun, 8)
         assert refused.status == 503 and int(refused.get("Retry-After")) >= 1, refused
         assert refused.problem == "internal-payment-error" and refused.receipt is None
         assert b"PAID-ARTICLE" not in refused.body
@@ -272,6 +272,37 @@ def test_broker_down(tmp_path):
             "the coin is taken once the broker is back")
         assert again.receipt["spent"] == 20
         made.broker.check()
+
+
+@pytest.mark.parametrize("mpm", ["prefork", "event"])
+def test_stop_while_the_broker_is_silent(tmp_path, mpm):
+    """A child ends with a call to the broker under way: soon, and in order. (prefork ends it inside a signal handler;
+    a thread that still ran was ended together with OpenSSL, which freed twice.)"""
+    with stacks.Stack(memcached=True, mpm=mpm) as made:
+        answers = []
+        for _ in range(3):
+            reader, fresh = client.Reader(made.coin(n=100)), made.coin(n=100)
+            assert reader.read(made.vendor.url("/articles/1.html")).status == 200
+            challenge = session(made.vendor)
+            made.broker.send(signal.SIGSTOP)
+
+            def read():
+                try:
+                    answers.append(page(made.vendor, 2, fresh, 20, challenge).status)
+                except (OSError, http.client.HTTPException):
+                    answers.append(0)
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            time.sleep(0.3)
+            begun = time.monotonic()
+            assert made.vendor.stop() == 0
+            assert stacks.within(begun, 12)
+            thread.join()
+            made.broker.send(signal.SIGCONT)
+            made.vendor.start()
+        assert 200 not in answers
+        assert "exit signal" not in made.vendor.log_text()
 
 
 def test_broker_never_reached(make_vendor, tmp_path):
@@ -300,17 +331,6 @@ def test_coin_of_another_broker(make_vendor, shared):
         foreign = other.coin(n=100)
     answer = page(vendor, 1, foreign, 20, session(vendor))
     assert answer.status == 402 and answer.json()["reason"] in ("broker", "touchstone"), answer
-
-
-def test_coin_held_elsewhere(make_vendor, coin):
-    """One vendor holds a coin at a time; until hand-over exists the second answers 503 and charges nothing."""
-    first, second = make_vendor(), make_vendor(name="second")
-    assert client.pay(first.url("/articles/1.html"), coin).status == 200
-    answer = page(second, 1, coin, 40, session(second))
-    assert answer.status in (503, 200), answer
-    if answer.status == 503:
-        assert answer.get("Retry-After") and answer.problem == "internal-payment-error"
-        assert client.pay(first.url("/articles/2.html"), coin).receipt["spent"] == 40
 
 
 def test_another_currency(make_vendor, tmp_path):

@@ -39,7 +39,7 @@ def refused(market, site, coin, peer):
     """The customer gets 503 within bounded time and pays nothing; custody stays where it was."""
     began = time.monotonic()
     answer = market.pay(site, coin, seconds=0, timeout=30)
-    assert time.monotonic() - began < MOST_S, "took %.1f s" % (time.monotonic() - began)
+    assert stacks.within(began, MOST_S), "took %.1f s" % (time.monotonic() - began)
     assert answer.status == 503 and answer.problem == "internal-payment-error", answer
     assert int(answer.get("Retry-After")) > 0 and not answer.receipt
     assert market.holder(coin) == peer.origin
@@ -208,7 +208,7 @@ def test_directory_names_a_false_holder(fooled, directory, kind):
     directory.lies.append(lie)
     began = time.monotonic()
     refused(fooled, site, coin, peer)
-    assert time.monotonic() - began < 3, "an address was tried"
+    assert stacks.within(began, 3), "an address was tried"
     assert nobody.connections == 0 and peer.calls == []
     directory.lies.clear()
     fooled.buys(site, coin, 1, seconds=20)
@@ -403,7 +403,7 @@ def test_owner_returns_a_coin_that_a_hostile_vendor_holds(market, how):
     began = time.monotonic()
     answer = wallet.broker.raw("POST", wallet.broker.api + "/coins/%s/return" % coin.id,
                                {"index": 20, "payword": coin.chain.word(20)}, wallet.token)
-    assert time.monotonic() - began < MOST_S
+    assert stacks.within(began, MOST_S)
     assert trap.connections == 0
     if how == "lower":  # it signed away what it was credited
         assert answer.status == 200, answer

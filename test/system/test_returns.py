@@ -138,7 +138,7 @@ def test_vendor_is_down_and_comes_back(market):
     try:
         began = time.monotonic()
         answer = buyer.give_back()
-        assert time.monotonic() - began < 5
+        assert stacks.within(began, 5)
         assert answer.status == 202 and answer.json()["state"] == "returning"
         assert 0 < answer.json()["due"] - market.clock.now() <= LEASE_S + MARGIN_S + 1
         assert buyer.balance() == 0

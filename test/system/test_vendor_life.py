@@ -229,7 +229,7 @@ def test_vendor_whose_host_is_gone(market):
     began = time.monotonic()
     answer = market.pay(two, coin, seconds=0)
     assert answer.status == 503 and int(answer.get("Retry-After")) > 0
-    assert time.monotonic() - began < 5
+    assert stacks.within(began, 5)
     market.pass_time(markets.LEASE_S - 60)
     assert market.pay(two, coin, seconds=0).status == 503
     market.pass_time(60 + markets.MARGIN_S + 5)
