@@ -156,7 +156,7 @@ std::string batch_table(const std::vector<SeenBatch>& batches) {
         std::string credited, reasons;
         for (const auto& [cur, micro] : s.credited) credited.append(credited.empty() ? "" : ", ").append(money(micro, cur));
         for (const auto& [reason, n] : s.reasons)
-            reasons.append(reasons.empty() ? "" : ", ").append(std::to_string(n)).append(" ").append(reason);
+            reasons.append(reasons.empty() ? "" : ", ").append(std::to_string(n)).append("\u00a0").append(reason);
         if (s.rejected > 0 && reasons.empty()) reasons = "too many to list; see the answer to the batch";
         rows.push_back({moment(s.at), short_name(s.batch), std::to_string(s.accepted), credited, std::to_string(s.rejected),
                         html::escape(reasons)});
