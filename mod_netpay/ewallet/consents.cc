@@ -1,32 +1,15 @@
 #include "mod_netpay/ewallet/consents.h"
 
-#include <chrono>
-
 #include "mod_netpay/custody/reply.h"
 
 namespace netpay::ewallet {
-namespace {
-
-constexpr auto longest_wait = std::chrono::seconds(4);  // a call to the broker and a little
-
-}  // namespace
-
-std::optional<Consents::Answer> Consents::known(const std::string& binding, UnixTime now) {
-    const std::lock_guard g(mutex_);
-    for (const auto& k : kept_)
-        if (k.binding == binding && k.until >= now) return k.answer;
-    return std::nullopt;
-}
 
 Consents::Answer Consents::ask(const Wallet& w, UnixTime now) {
-    const std::unique_lock lane(lanes_[std::hash<std::string>()(w.binding) % lanes_.size()], longest_wait);
-    if (!lane) return {};
-    if (const auto before = known(w.binding, now)) return *before;
+    const auto turn = answers_.turn(w.binding);
+    if (!turn) return {};
+    if (const auto before = answers_.of(w.binding, now)) return *before;
     const auto answer = call(w, now);
-    const std::lock_guard g(mutex_);
-    std::erase_if(kept_, [&](const Kept& k) { return k.binding == w.binding; });
-    kept_.push_front({w.binding, answer, now + (answer.said == Said::silent ? silence_s : good_s)});
-    if (kept_.size() > most_kept) kept_.pop_back();
+    answers_.keep(w.binding, answer, now + (answer.said == Said::silent ? silence_s : good_s));
     return answer;
 }
 

@@ -2,14 +2,9 @@
 // or changed what a page may cost, where the site learns nothing of it.
 #pragma once
 
-#include <array>
-#include <list>
-#include <mutex>
-#include <optional>
-#include <string>
-
 #include "mod_netpay/custody/custody.h"
 #include "mod_netpay/ewallet/answer.h"
+#include "mod_netpay/ewallet/answers.h"
 #include "mod_netpay/ewallet/document.h"
 
 namespace netpay::ewallet {
@@ -38,21 +33,12 @@ public:
 
 private:
     static constexpr std::int64_t silence_s = 60;  // not asked again for so long
-    static constexpr std::size_t most_kept = 1024;
 
-    struct Kept {
-        std::string binding;
-        Answer answer;
-        UnixTime until;
-    };
-    std::optional<Answer> known(const std::string& binding, UnixTime now);
     Answer call(const Wallet& wallet, UnixTime now);
 
     custody::Keeper& keeper_;
     custody::Log& log_;
-    std::array<std::timed_mutex, 64> lanes_;  // one asks for a grant, others wait
-    std::mutex mutex_;
-    std::list<Kept> kept_;                    // the newest first; one a grant
+    Answers<Answer> answers_;
 };
 
 }  // namespace netpay::ewallet

@@ -1,56 +1,35 @@
 #include "mod_netpay/ewallet/refreshes.h"
 
-#include <algorithm>
-#include <chrono>
-
 #include "mod_netpay/custody/reply.h"
 #include "mod_netpay/ewallet/answer.h"
 #include "mod_netpay/ewallet/counted.h"
 
 namespace netpay::ewallet {
-namespace {
-
-constexpr auto longest_wait = std::chrono::seconds(4);  // a call to the broker and a little
-
-}  // namespace
 
 std::optional<Refreshes::Said> Refreshes::denied(const Wallet& w, Amount price, UnixTime now) {
-    const std::lock_guard g(mutex_);
-    for (const auto& k : kept_)
-        if (k.binding == w.binding && k.said != Said::fresh && k.until >= now && price >= k.price) return k.said;
-    return std::nullopt;
-}
-
-std::shared_ptr<const Document> Refreshes::known(const std::string& binding, UnixTime now) {
-    const std::lock_guard g(mutex_);
-    for (const auto& k : kept_)
-        if (k.binding == binding && k.said == Said::fresh && k.until >= now) return k.document;
-    return nullptr;
-}
-
-void Refreshes::keep(Kept kept) {
-    const std::lock_guard g(mutex_);
-    std::erase_if(kept_, [&](const Kept& k) { return k.binding == kept.binding; });
-    kept_.push_front(std::move(kept));
-    if (kept_.size() > most_kept) kept_.pop_back();
+    const auto k = answers_.of(w.binding, now);
+    if (!k || k->said == Said::fresh || price < k->price) return std::nullopt;
+    return k->said;
 }
 
 Refreshes::Answer Refreshes::ask(const Wallet& w, Amount price, std::uint32_t spent, UnixTime now,
                                  const std::function<bool(const Document&)>& enough) {
     const Counted counted(asking_);
     if (counted.before() >= most_asking) return {};
-    const std::unique_lock lane(lanes_[std::hash<std::string>()(w.binding) % lanes_.size()], longest_wait);
-    if (!lane) return {};
-    if (const auto d = known(w.binding, now); d && enough(*d)) return {Said::fresh, copy_document(*d)};
+    const auto turn = answers_.turn(w.binding);
+    if (!turn) return {};
+    if (const auto k = answers_.of(w.binding, now); k && k->said == Said::fresh && enough(*k->document))
+        return {Said::fresh, copy_document(*k->document)};
     if (const auto said = denied(w, price, now)) return {*said, std::nullopt};
     Answer a = call(w, price, spent, now);
-    Kept k{w.binding, a.said, price, now + denial_s, nullptr};
-    if (a.said == Said::silent) k.until = now + silence_s;
+    Kept k{a.said, price, nullptr};
+    auto good_s = denial_s;
+    if (a.said == Said::silent) good_s = silence_s;
     if (a.said == Said::fresh) {
-        k.until = now + fresh_s;
+        good_s = fresh_s;
         k.document = std::make_shared<const Document>(copy_document(*a.document));
     }
-    keep(std::move(k));
+    answers_.keep(w.binding, std::move(k), now + good_s);
     return a;
 }
 

@@ -2,16 +2,14 @@
 // need it at the same time, and not again at once where it said no.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <functional>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "mod_netpay/custody/custody.h"
+#include "mod_netpay/ewallet/answers.h"
 #include "mod_netpay/ewallet/chains.h"
 #include "mod_netpay/ewallet/document.h"
 
@@ -47,30 +45,23 @@ private:
     // How long an answer stands for others. A limit that the reader raises
     // comes with a new grant, which has another name here.
     static constexpr std::int64_t denial_s = 60, silence_s = 2, fresh_s = 60;
-    static constexpr std::size_t most_kept = 1024;
     // Threads of one process that ask or wait for one that asks. Each is one
     // of httpd's, 25 a process by default; what is beyond is told at once.
     static constexpr std::uint32_t most_asking = 12;
 
     struct Kept {
-        std::string binding;
         Said said;
-        Amount price;                          // the answer was for
-        UnixTime until;
-        std::shared_ptr<const Document> document;
+        Amount price;                              // the answer was for
+        std::shared_ptr<const Document> document;  // of fresh
     };
-    std::shared_ptr<const Document> known(const std::string& binding, UnixTime now);
-    void keep(Kept kept);
     Answer call(const Wallet& wallet, Amount price, std::uint32_t spent, UnixTime now);
 
     const std::string vendor_;
     custody::Keeper& keeper_;
     Chains& chains_;
     custody::Log& log_;
-    std::array<std::timed_mutex, 64> lanes_;   // one asks for a grant, others wait
     std::atomic<std::uint32_t> asking_ = 0;
-    std::mutex mutex_;
-    std::list<Kept> kept_;                     // the newest first; one a grant
+    Answers<Kept> answers_;
 };
 
 }  // namespace netpay::ewallet
