@@ -1,5 +1,6 @@
 """Fixtures of the browser tests: servers, the browser's packages, and scenarios played by node (run.mjs)."""
 
+import contextlib
 import fcntl
 import filecmp
 import glob
@@ -28,14 +29,30 @@ HOSTS = ["127.0.0.2", "127.0.0.3"]  # the newspapers'; the broker has 127.0.0.1:
 SCENARIO_S = 300
 
 
+@contextlib.contextmanager
+def locked(directory):
+    """Of the workers of a run one at a time is at it."""
+    with open(directory + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def newest(directory):
+    """When a file of it was changed last, but for packages and what is built."""
+    found = 0.0
+    for place, below, names in os.walk(directory):
+        below[:] = [d for d in below if d not in ("node_modules", "dist")]
+        found = max([found] + [os.stat(os.path.join(place, n)).st_mtime for n in names])
+    return found
+
+
 def with_packages(source, target):
     """A copy of `source` in which `npm ci` has been run; not again while the lock file stays the same."""
     for tool in ("npm", "node"):
         if not shutil.which(tool):
             pytest.skip("%s is not installed" % tool)
     os.makedirs(target, exist_ok=True)
-    with open(os.path.join(os.path.dirname(target), os.path.basename(target) + ".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(target):
         shutil.copytree(source, target, dirs_exist_ok=True,
                         ignore=shutil.ignore_patterns("node_modules", "dist", "__pycache__"))
         wanted, stamp = os.path.join(target, "package-lock.json"), os.path.join(target, "installed.json")
@@ -98,9 +115,13 @@ def player():
 def extension():
     """The directory of the extension, built for Chromium."""
     place = with_packages(os.path.join(stacks.TOP, "browser"), os.path.join(stacks.BUILD, "browser-extension"))
-    done = subprocess.run(["npm", "run", "build"], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, timeout=120)
-    assert done.returncode == 0, done.stdout
+    built = os.path.join(place, "dist", "built")
+    with locked(place):  # what another worker's browser has loaded is not built again under it
+        if not os.path.exists(built) or os.stat(built).st_mtime < newest(place):
+            done = subprocess.run(["npm", "run", "build"], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, timeout=120)
+            assert done.returncode == 0, done.stdout
+            open(built, "w").close()
     return os.path.join(place, "dist", "chromium")
 
 
