@@ -21,14 +21,13 @@
 //   vendor that lies about `spent`, `needed`, the price or in a receipt can
 //   keep what was accepted for the pages it was asked for, and nothing more.
 //   S + live + unknown never grows by a vendor's answer.
-//
-//   What was revealed and not spent (R > S + live) is used first: then
-//   S + live + p ≤ R and nothing new is revealed.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace netpay::wallet {
@@ -53,6 +52,16 @@ struct Count {
     std::uint32_t live_units() const;
     std::uint32_t unknown_units() const;  // one payment a ticket
 };
+
+// Used tickets kept for one coin and vendor. Payments move upwards, so that
+// only the latest can ever be candidates again.
+inline constexpr std::size_t most_used = 512;
+// Used tickets as the store and exports have them: "20,40". Reading stops at
+// what is no number.
+std::string write_used(const std::set<std::uint32_t>& used);
+std::set<std::uint32_t> read_used(std::string_view text);
+// Those of both, as many as are kept.
+std::set<std::uint32_t> join_used(std::set<std::uint32_t> here, const std::set<std::uint32_t>& there);
 
 // Which index goes out as the ticket of a payment.
 struct Choice {

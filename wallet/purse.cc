@@ -1,7 +1,6 @@
 #include "wallet/purse.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <soci/soci.h>
 
@@ -12,26 +11,6 @@ namespace netpay::wallet {
 namespace {
 
 constexpr std::int64_t day_s = 24 * 3600;
-
-std::string write_used(const std::set<std::uint32_t>& used) {
-    std::string out;
-    for (const auto i : used) out += (out.empty() ? "" : ",") + std::to_string(i);
-    return out;
-}
-
-std::set<std::uint32_t> read_used(std::string_view text) {
-    std::set<std::uint32_t> out;
-    const char* at = text.data();
-    const char* end = at + text.size();
-    while (at < end) {
-        std::uint32_t i = 0;
-        const auto [next, ec] = std::from_chars(at, end, i);
-        if (ec != std::errc{}) break;
-        out.insert(out.end(), i);
-        at = next + (next < end);
-    }
-    return out;
-}
 
 Failure coin_short(const Want& w, Amount balance) {
     std::string text = "not enough money for " + printable(w.url) + ": it costs " + w.amount.pretty(w.currency) +
