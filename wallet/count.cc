@@ -154,6 +154,13 @@ Absorbed absorb(Count& c, std::uint32_t claimed, std::uint32_t ticket, std::uint
     return out;
 }
 
+std::uint32_t given_back(Count& c, std::uint32_t ticket, std::uint32_t units) {
+    if (!c.used.contains(ticket)) return 0;
+    const auto back = std::min(units, c.spent);
+    c.spent -= back;
+    return back;
+}
+
 std::vector<std::int64_t> ticket_used(Count& c, std::uint32_t ticket) {
     use(c, ticket);
     return drop(c, [&](const OpenPayment& p) { return !p.live && p.here && p.ticket == ticket; });

@@ -21,6 +21,14 @@
 //   vendor that lies about `spent`, `needed`, the price or in a receipt can
 //   keep what was accepted for the pages it was asked for, and nothing more.
 //   S + live + unknown never grows by a vendor's answer.
+//
+//   A page that is given back lowers S, at most by what it cost, whatever the
+//   vendor says it gave. R and the used tickets stay, so that nothing new can
+//   be shown by it; a vendor that took nothing back after all claims more
+//   than S at the next page, and is not believed.
+//
+//   What was revealed and not spent (R > S + live) is used first: then
+//   S + live + p ≤ R and nothing new is revealed.
 #pragma once
 
 #include <cstdint>
@@ -104,6 +112,10 @@ struct Absorbed {
     std::vector<std::int64_t> settled;   // payments now known to have been charged
 };
 Absorbed absorb(Count& c, std::uint32_t claimed, std::uint32_t ticket = 0, std::uint32_t allowance = 0);
+
+// The page that a used ticket paid is given back. The units that count, which
+// S is lower by: 0 if the ticket is not known to be used here.
+std::uint32_t given_back(Count& c, std::uint32_t ticket, std::uint32_t units);
 
 // The vendor says the ticket is used: it will not be chosen again. Open
 // payments of unknown outcome on it are dropped; call absorb() first.
