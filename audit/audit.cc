@@ -15,7 +15,7 @@ namespace netpay::audit {
 namespace {
 
 // The schema this program reads (broker/store/schema.cc).
-constexpr std::int64_t schema = 4;
+constexpr std::int64_t schema = 5;
 
 Result<bool> check_schema(Database& db) {
     if (db.number("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'") == 0)

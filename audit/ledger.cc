@@ -49,7 +49,7 @@ public:
                                 "ON a.id = c.account WHERE c.coin = ?")),
           voucher_(desk.db.prepare("SELECT COALESCE(a.name, ''), v.cur, v.amount FROM vouchers v LEFT JOIN accounts a "
                                    "ON a.id = v.account WHERE v.id = ? AND v.used > 0")),
-          checkout_(desk.db.prepare("SELECT a.name, c.cur, c.amount, c.refunded FROM checkouts c JOIN accounts a ON a.id = c.account "
+          checkout_(desk.db.prepare("SELECT a.name, c.cur, c.amount FROM checkouts c JOIN accounts a ON a.id = c.account "
                                     "WHERE c.id = ? AND c.state IN ('paid', 'refunded')")) {}
 
     void all() {
@@ -124,15 +124,15 @@ private:
                 fault(m, "voucher-amount", "A top-up was booked over " + text(m.total) + " by " + m.reference + ", which is of " +
                                                text(voucher_.number(2)) + " " + voucher_.text(1) + ".",
                       distance(voucher_.number(2), m.total));
-        } else if (m.kind == "card" || m.kind == "card-refund") {
+        } else if (m.kind == "card" || m.kind == "card-refund" || m.kind == "card-refund-failed") {
             const auto id = begins(m.reference, "checkout ") ? std::atoll(m.reference.c_str() + 9) : 0;
             if (!checkout_.with(static_cast<std::int64_t>(id)).step())
                 return fault(m, "checkout-missing", "A card payment was booked by " + m.reference + ", which is not there or not paid.",
                              unsigned_of(m.total));
             owner_ = "customer:" + checkout_.text(0);
-            const auto most = checkout_.number(m.kind == "card" ? 2 : 3);
+            const auto most = checkout_.number(2);
             if (checkout_.view(1) != m.cur || (m.kind == "card" ? m.total != most : m.total > most))
-                fault(m, "checkout-amount", "A card payment was " + std::string(m.kind == "card" ? "booked over " : "given back over ") +
+                fault(m, "checkout-amount", "A card payment was " + std::string(m.kind == "card" ? "booked over " : "given back, or came back, over ") +
                                                 text(m.total) + " " + m.cur + " by " + m.reference + ", which says " + text(most) + " " +
                                                 checkout_.text(1) + ".",
                       distance(most, m.total));
@@ -148,6 +148,7 @@ private:
         if (m.kind == "topup") return debit ? a == "vouchers:outstanding" : a == owner_;
         if (m.kind == "card") return debit ? a == "cash" : a == owner_;
         if (m.kind == "card-refund") return debit ? a == owner_ || a == "card:losses" : a == "cash" || a == "operator";
+        if (m.kind == "card-refund-failed") return debit ? a == "cash" || a == "operator" : a == owner_ || a == "card:losses";
         if (m.kind == "coin") return debit ? a == owner_ : a == "coins:outstanding";
         if (m.kind == "refund") return debit ? a == "coins:outstanding" : a == owner_;
         if (m.kind == "redemption" || m.kind == "late-credit") return debit ? a == "coins:outstanding" : of_reference;
@@ -198,9 +199,16 @@ const Rule rules[] = {
      "ON b.kind = 'card' AND b.reference = 'checkout ' || c.id WHERE c.state IN ('paid', 'refunded') AND COALESCE(b.total, 0) <> c.amount",
      "@ was paid over $ by its row and # by the ledger."},
     {"checkout-movement",
-     "SELECT '', 'checkout ' || c.id, COALESCE(b.total, 0), c.refunded, c.cur FROM checkouts c LEFT JOIN by_kind b "
-     "ON b.kind = 'card-refund' AND b.reference = 'checkout ' || c.id WHERE COALESCE(b.total, 0) <> c.refunded",
+     "SELECT '', 'checkout ' || c.id, COALESCE(b.total, 0) - COALESCE(f.total, 0), c.refunded, c.cur FROM checkouts c LEFT JOIN by_kind b "
+     "ON b.kind = 'card-refund' AND b.reference = 'checkout ' || c.id LEFT JOIN by_kind f ON f.kind = 'card-refund-failed' "
+     "AND f.reference = 'checkout ' || c.id WHERE COALESCE(b.total, 0) - COALESCE(f.total, 0) <> c.refunded",
      "@ was given back over $ by its row and # by the ledger."},
+    {"checkout-events",
+     "SELECT '', 'checkout ' || q.id, q.told, q.refunded, q.cur FROM (SELECT c.id, c.refunded, c.cur, "
+     "COALESCE((SELECT MAX(r.total + COALESCE((SELECT SUM(f.amount) FROM checkout_failures f WHERE f.checkout = r.checkout "
+     "AND f.at < r.at), 0)) FROM checkout_refunds r WHERE r.checkout = c.id), 0) - COALESCE((SELECT SUM(f.amount) "
+     "FROM checkout_failures f WHERE f.checkout = c.id), 0) AS told FROM checkouts c) q WHERE q.told <> q.refunded",
+     "@ was given back over $ by its row and # by what the card provider told."},
     {"reversal-movement",
      "SELECT c.coin, '', COALESCE(b.total, 0), q.worth, c.cur FROM (SELECT r.coin, SUM((r.hi - r.lo) * k.unit) AS worth "
      "FROM reversals r JOIN coins k ON k.id = r.coin GROUP BY r.coin) q JOIN coins c ON c.id = q.coin LEFT JOIN by_kind b "
@@ -260,7 +268,7 @@ void make_tables(Database& db) {
     for (const char* sql : {
              "CREATE TEMP TABLE by_kind (kind TEXT, reference TEXT, times BIGINT, total BIGINT, PRIMARY KEY (kind, reference)) WITHOUT ROWID",
              "INSERT INTO by_kind SELECT kind, reference, COUNT(*), SUM(total) FROM main.movements "
-             "WHERE kind IN ('coin', 'refund', 'topup', 'card', 'card-refund', 'reversal', 'compensation') GROUP BY kind, reference",
+             "WHERE kind IN ('coin', 'refund', 'topup', 'card', 'card-refund', 'card-refund-failed', 'reversal', 'compensation') GROUP BY kind, reference",
              // What the records say an account should hold.
              "CREATE TEMP TABLE expected (name TEXT, cur TEXT, amount BIGINT, PRIMARY KEY (name, cur)) WITHOUT ROWID",
              // Of card payments: what has not gone back to the card out of the balance.

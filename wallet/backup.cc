@@ -8,6 +8,7 @@
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/origin.h"
+#include "wallet/count.h"
 
 namespace netpay::wallet {
 namespace {
@@ -147,19 +148,88 @@ Outcome<CoinRecord> read_coin(const json::Value& v) {
     return CoinRecord{std::move(c), std::move(*chain)};
 }
 
-Outcome<Done> add_standings(Store& store, const std::string& coin, const json::Value& v) {
+// What vendors have seen of a coin, here and there.
+void join_standing(Store& store, const std::string& coin, const json::Value& s) {
+    const std::string vendor = text_of(s, "vendor");
+    const long long revealed = number_of(s, "revealed"), base = number_of(s, "base"), known = flag_of(s, "known");
+    std::string here;
+    store.sql() << "SELECT used FROM standings WHERE coin = :c AND vendor = :v", soci::into(here), soci::use(coin, "c"),
+        soci::use(vendor, "v");
+    if (!store.sql().got_data()) here.clear();
+    const std::string used = write_used(join_used(read_used(here), read_used(text_of(s, "used"))));
+    store.sql() << "INSERT INTO standings (coin, vendor, revealed, base, known, refused, used)"
+                   " VALUES (:c, :v, :r, :b, :k, '', :u) ON CONFLICT (coin, vendor) DO UPDATE SET"
+                   " revealed = max(revealed, excluded.revealed), base = max(base, excluded.base),"
+                   " known = max(known, excluded.known), used = excluded.used",
+        soci::use(coin, "c"), soci::use(vendor, "v"), soci::use(revealed, "r"), soci::use(base, "b"),
+        soci::use(known, "k"), soci::use(used, "u");
+}
+
+struct Unsettled {
+    std::int64_t id = 0;
+    std::string vendor, url, state;
+    long long ticket = 0;
+
+    bool is_of(const json::Value& p) const {
+        return vendor == text_of(p, "vendor") && url == text_of(p, "url") && ticket == number_of(p, "ticket");
+    }
+};
+
+std::vector<Unsettled> payments_of(Store& store, const std::string& coin) {
+    std::vector<Unsettled> out;
+    Unsettled p;
+    long long id = 0;
+    soci::statement st = (store.sql().prepare << "SELECT id, vendor, url, state, ticket FROM payments WHERE coin = :c",
+                          soci::into(id), soci::into(p.vendor), soci::into(p.url), soci::into(p.state),
+                          soci::into(p.ticket), soci::use(coin, "c"));
+    st.execute();
+    while (st.fetch()) {
+        p.id = id;
+        out.push_back(p);
+    }
+    return out;
+}
+
+bool was_used(const json::Value& v, const Unsettled& p) {
+    const auto ticket = static_cast<std::uint32_t>(p.ticket);
+    if (const auto* list = v.array("standings"))
+        for (const auto& s : *list)
+            if (text_of(s, "vendor") == p.vendor && read_used(text_of(s, "used")).contains(ticket)) return true;
+    return false;
+}
+
+bool is_open(const json::Value& v, const Unsettled& p) {
+    if (const auto* list = v.array("open"))
+        for (const auto& o : *list)
+            if (p.is_of(o)) return true;
+    return false;
+}
+
+// What was open here when the coin left is decided by now, unless it is open
+// there still. What a process is about to learn of a payment is left to it.
+void close_decided(Store& store, const std::vector<Unsettled>& here, const json::Value& v) {
+    for (const auto& p : here) {
+        if (p.state != "unknown" || is_open(v, p)) continue;
+        const std::string state = was_used(v, p) ? "paid" : "void";
+        const long long id = p.id;
+        store.sql() << "UPDATE payments SET state = :s, finished = created WHERE id = :i", soci::use(state, "s"), soci::use(id, "i");
+    }
+}
+
+// Standings and open payments of an export. A backup does not know what came
+// after it: of its payments, those on record here are as the record says.
+Outcome<Done> add_past(Store& store, const std::string& coin, const json::Value& v, bool backup) {
     return store.transaction<Done>([&]() -> Outcome<Done> {
+        const auto here = payments_of(store, coin);
+        if (!backup) close_decided(store, here, v);
         if (const auto* list = v.array("standings"))
-            for (const auto& s : *list) {
-                const std::string vendor = text_of(s, "vendor"), used = text_of(s, "used");
-                const long long revealed = number_of(s, "revealed"), base = number_of(s, "base"), known = flag_of(s, "known");
-                store.sql() << "INSERT OR IGNORE INTO standings (coin, vendor, revealed, base, known, refused, used)"
-                               " VALUES (:c, :v, :r, :b, :k, '', :u)",
-                    soci::use(coin, "c"), soci::use(vendor, "v"), soci::use(revealed, "r"), soci::use(base, "b"),
-                    soci::use(known, "k"), soci::use(used, "u");
-            }
+            for (const auto& s : *list) join_standing(store, coin, s);
         if (const auto* list = v.array("open"))
             for (const auto& p : *list) {
+                const bool on_record = std::any_of(here.begin(), here.end(), [&](const Unsettled& h) {
+                    return h.is_of(p) && (backup || h.state == "live" || h.state == "unknown");
+                });
+                if (on_record) continue;
                 const std::string vendor = text_of(p, "vendor"), method = text_of(p, "method"), url = text_of(p, "url"),
                                   currency = text_of(p, "currency");
                 const long long ticket = number_of(p, "ticket"), units = number_of(p, "units"),
@@ -175,8 +245,23 @@ Outcome<Done> add_standings(Store& store, const std::string& coin, const json::V
     });
 }
 
+// What happened to a coin elsewhere is in the export, what happened here
+// before is in the store; the higher count is the later one.
+void come_back(Store& store, const Coin& here, const Coin& there, bool backup) {
+    const bool renewed = !there.touchstone.empty() && there.expires >= here.expires;
+    const Coin& later = there.spent >= here.spent ? there : here;
+    const std::string touchstone = renewed ? there.touchstone : here.touchstone;
+    const std::string state = name_of(touchstone.empty() ? CoinState::pending : CoinState::live);
+    const long long expires = renewed ? there.expires : here.expires, spent = later.spent, held = later.held,
+                    restored = here.restored || there.restored || backup;
+    store.sql() << "UPDATE coins SET state = :s, touchstone = :t, expires = :e, spent = :n, holder = :h, held = :d,"
+                   " restored = :r WHERE coin = :c",
+        soci::use(state, "s"), soci::use(touchstone, "t"), soci::use(expires, "e"), soci::use(spent, "n"),
+        soci::use(later.holder, "h"), soci::use(held, "d"), soci::use(restored, "r"), soci::use(here.coin, "c");
+}
+
 // A coin that was moved away and comes back, or one that is here already.
-Outcome<bool> known_coin(Store& store, const Coin& c, Imported& out) {
+Outcome<bool> known_coin(Store& store, const Coin& c, const json::Value& v, Imported& out) {
     const auto here = store.coins();
     if (!here) return here.failure();
     for (const auto& mine : *here) {
@@ -186,9 +271,8 @@ Outcome<bool> known_coin(Store& store, const Coin& c, Imported& out) {
             return true;
         }
         return store.transaction<bool>([&]() -> Outcome<bool> {
-            const long long spent = c.spent;
-            store.sql() << "UPDATE coins SET state = 'live', spent = max(spent, :s), restored = 1 WHERE coin = :c",
-                soci::use(spent, "s"), soci::use(c.coin, "c");
+            come_back(store, mine, c, out.backup);
+            if (const auto done = add_past(store, c.coin, v, out.backup); !done) return done.failure();
             ++out.coins;
             return true;
         });
@@ -199,13 +283,13 @@ Outcome<bool> known_coin(Store& store, const Coin& c, Imported& out) {
 Outcome<Done> import_coin(Store& store, const json::Value& v, Imported& out) {
     auto record = read_coin(v);
     if (!record) return record.failure();
-    const auto known = known_coin(store, record->coin, out);
+    const auto known = known_coin(store, record->coin, v, out);
     if (!known) return known.failure();
     if (*known) return Done{};
     if (out.backup) record->coin.restored = true;
     if (const auto done = store.add_coin(record->coin, record->chain); !done) return done;
     ++out.coins;
-    return add_standings(store, record->coin.coin, v);
+    return add_past(store, record->coin.coin, v, out.backup);
 }
 
 Outcome<Done> import_account(Store& store, const json::Value& v, Imported& out) {

@@ -212,7 +212,7 @@ Outcome<Done> Client::settle(Visit& v, const HttpHead& h, Page& page) {
     if (!ticket.reread && receipt->amount > ticket.amount)
         owner_.hear("the site's receipt says " + receipt->amount.pretty(receipt->currency) + " where " +
                     ticket.amount.pretty(receipt->currency) + " was accepted; only that is counted");
-    const auto counted = purse_.paid(ticket, v.origin, receipt->amount, receipt->spent);
+    const auto counted = purse_.paid(ticket, v.origin, receipt->amount, receipt->spent, receipt->give_back_s);
     if (!counted) return counted.failure();
     page.paid = Money{*counted, receipt->currency};
     page.coin = ticket.coin.coin;

@@ -1,14 +1,11 @@
 #include "wallet/count.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 namespace netpay::wallet {
 namespace {
-
-// Used tickets kept for one coin and vendor. Payments move upwards, so that
-// only the latest can ever be candidates again.
-constexpr std::size_t most_used = 512;
 
 bool taken(const Count& c, std::uint32_t ticket) {
     if (c.used.contains(ticket)) return true;
@@ -27,10 +24,7 @@ std::optional<std::uint32_t> unconfirmed(const Count& c, std::uint32_t from, std
     return best;
 }
 
-void use(Count& c, std::uint32_t ticket) {
-    c.used.insert(ticket);
-    while (c.used.size() > most_used) c.used.erase(c.used.begin());
-}
+void use(Count& c, std::uint32_t ticket) { c.used = join_used(std::move(c.used), {ticket}); }
 
 // Takes payments away that fit; their ids.
 template <class Fits>
@@ -58,6 +52,32 @@ std::uint32_t settle_ticket(Count& c, std::uint32_t ticket, std::uint32_t units,
 }
 
 }  // namespace
+
+std::string write_used(const std::set<std::uint32_t>& used) {
+    std::string out;
+    for (const auto i : used) out += (out.empty() ? "" : ",") + std::to_string(i);
+    return out;
+}
+
+std::set<std::uint32_t> read_used(std::string_view text) {
+    std::set<std::uint32_t> out;
+    const char* at = text.data();
+    const char* end = at + text.size();
+    while (at < end) {
+        std::uint32_t i = 0;
+        const auto [next, ec] = std::from_chars(at, end, i);
+        if (ec != std::errc{}) break;
+        out.insert(out.end(), i);
+        at = next + (next < end);
+    }
+    return out;
+}
+
+std::set<std::uint32_t> join_used(std::set<std::uint32_t> here, const std::set<std::uint32_t>& there) {
+    here.insert(there.begin(), there.end());
+    while (here.size() > most_used) here.erase(here.begin());
+    return here;
+}
 
 std::uint32_t Count::live_units() const {
     std::uint32_t sum = 0;
@@ -132,6 +152,13 @@ Absorbed absorb(Count& c, std::uint32_t claimed, std::uint32_t ticket, std::uint
     }
     c.spent += excess;  // within the allowance
     return out;
+}
+
+std::uint32_t given_back(Count& c, std::uint32_t ticket, std::uint32_t units) {
+    if (!c.used.contains(ticket)) return 0;
+    const auto back = std::min(units, c.spent);
+    c.spent -= back;
+    return back;
 }
 
 std::vector<std::int64_t> ticket_used(Count& c, std::uint32_t ticket) {

@@ -22,6 +22,11 @@
 //   keep what was accepted for the pages it was asked for, and nothing more.
 //   S + live + unknown never grows by a vendor's answer.
 //
+//   A page that is given back lowers S, at most by what it cost, whatever the
+//   vendor says it gave. R and the used tickets stay, so that nothing new can
+//   be shown by it; a vendor that took nothing back after all claims more
+//   than S at the next page, and is not believed.
+//
 //   What was revealed and not spent (R > S + live) is used first: then
 //   S + live + p ≤ R and nothing new is revealed.
 #pragma once
@@ -29,6 +34,8 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace netpay::wallet {
@@ -53,6 +60,16 @@ struct Count {
     std::uint32_t live_units() const;
     std::uint32_t unknown_units() const;  // one payment a ticket
 };
+
+// Used tickets kept for one coin and vendor. Payments move upwards, so that
+// only the latest can ever be candidates again.
+inline constexpr std::size_t most_used = 512;
+// Used tickets as the store and exports have them: "20,40". Reading stops at
+// what is no number.
+std::string write_used(const std::set<std::uint32_t>& used);
+std::set<std::uint32_t> read_used(std::string_view text);
+// Those of both, as many as are kept.
+std::set<std::uint32_t> join_used(std::set<std::uint32_t> here, const std::set<std::uint32_t>& there);
 
 // Which index goes out as the ticket of a payment.
 struct Choice {
@@ -95,6 +112,10 @@ struct Absorbed {
     std::vector<std::int64_t> settled;   // payments now known to have been charged
 };
 Absorbed absorb(Count& c, std::uint32_t claimed, std::uint32_t ticket = 0, std::uint32_t allowance = 0);
+
+// The page that a used ticket paid is given back. The units that count, which
+// S is lower by: 0 if the ticket is not known to be used here.
+std::uint32_t given_back(Count& c, std::uint32_t ticket, std::uint32_t units);
 
 // The vendor says the ticket is used: it will not be chosen again. Open
 // payments of unknown outcome on it are dropped; call absorb() first.

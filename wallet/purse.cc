@@ -1,37 +1,15 @@
 #include "wallet/purse.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <soci/soci.h>
 
 #include "core/limits.h"
-#include "wallet/text.h"
 
 namespace netpay::wallet {
 namespace {
 
 constexpr std::int64_t day_s = 24 * 3600;
-
-std::string write_used(const std::set<std::uint32_t>& used) {
-    std::string out;
-    for (const auto i : used) out += (out.empty() ? "" : ",") + std::to_string(i);
-    return out;
-}
-
-std::set<std::uint32_t> read_used(std::string_view text) {
-    std::set<std::uint32_t> out;
-    const char* at = text.data();
-    const char* end = at + text.size();
-    while (at < end) {
-        std::uint32_t i = 0;
-        const auto [next, ec] = std::from_chars(at, end, i);
-        if (ec != std::errc{}) break;
-        out.insert(out.end(), i);
-        at = next + (next < end);
-    }
-    return out;
-}
 
 Failure coin_short(const Want& w, Amount balance) {
     std::string text = "not enough money for " + printable(w.url) + ": it costs " + w.amount.pretty(w.currency) +
@@ -133,7 +111,7 @@ Outcome<Done> Purse::within_budget(const Want& w) {
         sql << "SELECT per_day FROM budgets WHERE site = :s AND currency = :c", soci::into(most),
             soci::use(site, "s"), soci::use(currency, "c");
         if (!sql.got_data() || most < 0) continue;
-        sql << "SELECT coalesce(sum(amount), 0) FROM payments WHERE created > :f AND currency = :c"
+        sql << "SELECT coalesce(sum(amount - back), 0) FROM payments WHERE created > :f AND currency = :c"
                " AND (:s1 = '*' OR vendor = :s2) AND state != 'void'",
             soci::into(sum), soci::use(since, "f"), soci::use(currency, "c"), soci::use(site, "s1"),
             soci::use(site, "s2");
@@ -342,7 +320,8 @@ Outcome<std::optional<Ticket>> Purse::reread(const std::string& vendor, const st
     });
 }
 
-Outcome<Amount> Purse::paid(const Ticket& t, const std::string& vendor, Amount charged, std::uint32_t receipt_spent) {
+Outcome<Amount> Purse::paid(const Ticket& t, const std::string& vendor, Amount charged, std::uint32_t receipt_spent,
+                            std::uint32_t give_back_s) {
     return store_.transaction<Amount>([&]() -> Outcome<Amount> {
         if (t.reread) return Amount{};
         const Amount counts = std::min(charged, t.amount);
@@ -361,7 +340,9 @@ Outcome<Amount> Purse::paid(const Ticket& t, const std::string& vendor, Amount c
             auto& sql = store_.sql();
             sql << "UPDATE coins SET holder = :v, held = :h, restored = :r, claimed = 0 WHERE coin = :c",
                 soci::use(vendor, "v"), soci::use(held, "h"), soci::use(restored, "r"), soci::use(c.coin, "c");
-            sql << "UPDATE payments SET amount = :a WHERE id = :i", soci::use(amount, "a"), soci::use(id, "i");
+            const long long until = give_back_s ? clock_.now() + std::min<std::int64_t>(give_back_s, day_s) : 0;
+            sql << "UPDATE payments SET amount = :a, give_back_until = :u WHERE id = :i", soci::use(amount, "a"),
+                soci::use(until, "u"), soci::use(id, "i");
         }
         close(t.payment, "paid");
         return counts;
@@ -389,6 +370,90 @@ Outcome<Done> Purse::refused(const Ticket& t, const std::string& vendor, const s
         store_.sql() << "UPDATE standings SET refused = :w WHERE coin = :c AND vendor = :v", soci::use(reason, "w"),
             soci::use(t.coin.coin, "c"), soci::use(vendor, "v");
         return Done{};
+    });
+}
+
+namespace {
+
+struct Bought {
+    long long id = 0, ticket = 0, amount = 0, until = 0, asked = 0;
+    std::string coin, vendor, state;
+};
+
+std::optional<Bought> last_bought(soci::session& sql, const std::string& url) {
+    Bought b;
+    sql << "SELECT id, coin, vendor, ticket, amount, state, give_back_until, asked_back FROM payments WHERE url = :u"
+           " AND method = 'GET' AND state IN ('paid', 'given-back') ORDER BY id DESC LIMIT 1",
+        soci::into(b.id), soci::into(b.coin), soci::into(b.vendor), soci::into(b.ticket), soci::into(b.amount),
+        soci::into(b.state), soci::into(b.until), soci::into(b.asked), soci::use(url, "u");
+    if (!sql.got_data()) return std::nullopt;
+    return b;
+}
+
+Failure coin_moved_on(const std::string& vendor) {
+    return {Exit::usage, "the coin that paid the page is not at " + printable(vendor) +
+                             " any more; the page cannot be given back"};
+}
+
+}  // namespace
+
+Outcome<BackRequest> Purse::ask_back(const std::string& url) {
+    return store_.transaction<BackRequest>([&]() -> Outcome<BackRequest> {
+        auto& sql = store_.sql();
+        const auto bought = last_bought(sql, url);
+        if (!bought)
+            return Failure{Exit::usage, "nothing was bought at " + printable(url, 2000) + "; what was: netpay history"};
+        if (bought->state == "given-back")
+            return Failure{Exit::usage, printable(url, 2000) + " was given back already"};
+        if (bought->until == 0)
+            return Failure{Exit::payment, printable(bought->vendor) + " does not offer to take this page back"};
+        if (bought->until < clock_.now())
+            return Failure{Exit::payment, "the time in which " + printable(bought->vendor) + " takes this page back was over at " +
+                                              local_time(bought->until)};
+        BackRequest r;
+        r.payment = bought->id;
+        r.vendor = bought->vendor;
+        r.url = url;
+        r.index = static_cast<std::uint32_t>(bought->ticket);
+        for (const auto& c : store_.coins_within())
+            if (c.coin == bought->coin) r.coin = c;
+        if (r.coin.state != CoinState::live || r.coin.holder != r.vendor) return coin_moved_on(r.vendor);
+        r.units = units_for(Amount::from(static_cast<std::uint64_t>(bought->amount)).value_or(Amount{}), r.coin.unit).value_or(0);
+        const auto chain = store_.chain(r.coin);
+        if (!chain) return chain.failure();
+        r.payword = chain->at(r.index);
+        // "Again" of the site means this payment only if no other one of the page was given back.
+        long long others = 0;
+        sql << "SELECT count(*) FROM payments WHERE url = :u AND state = 'given-back'", soci::into(others), soci::use(url, "u");
+        r.perhaps_done = bought->asked != 0 && others == 0;
+        sql << "UPDATE payments SET asked_back = 1 WHERE id = :i", soci::use(bought->id, "i");
+        return r;
+    });
+}
+
+Outcome<GivenBack> Purse::gave_back(const BackRequest& r, std::uint32_t units) {
+    return store_.transaction<GivenBack>([&]() -> Outcome<GivenBack> {
+        auto& sql = store_.sql();
+        const long long id = r.payment;
+        std::string state;
+        sql << "SELECT state FROM payments WHERE id = :i", soci::into(state), soci::use(id, "i");
+        if (!sql.got_data() || state != "paid") return Failure{Exit::usage, printable(r.url, 2000) + " was given back already"};
+        for (auto& c : store_.coins_within()) {
+            if (c.coin != r.coin.coin || c.holder != r.vendor) continue;
+            auto s = load(c, r.vendor);
+            const auto counted = given_back(s.count, r.index, std::min(units, r.units));
+            save(c, r.vendor, s);
+            const auto worth = c.unit.times(counted).value_or(Amount{});
+            const long long back = static_cast<long long>(worth.micro());
+            // The next site must not be told of an index above what is spent.
+            sql << "UPDATE coins SET held = 0 WHERE coin = :c", soci::use(c.coin, "c");
+            sql << "UPDATE payments SET back = min(amount, :b) WHERE id = :i", soci::use(back, "b"), soci::use(id, "i");
+            close(id, "given-back");
+            c.spent = s.count.spent;
+            c.held = 0;
+            return GivenBack{{worth, c.currency}, std::move(c)};
+        }
+        return coin_moved_on(r.vendor);
     });
 }
 

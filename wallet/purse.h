@@ -12,6 +12,7 @@
 #include "wallet/count.h"
 #include "wallet/env.h"
 #include "wallet/store.h"
+#include "wallet/text.h"
 
 namespace netpay::wallet {
 
@@ -41,6 +42,21 @@ struct Answer {
     bool ticket_used = false;
 };
 
+// A page to be given back: what its site is shown, which it has seen before.
+struct BackRequest {
+    std::int64_t payment = 0;  // its row
+    Coin coin;
+    std::string vendor, url;
+    std::uint32_t index = 0, units = 0;  // the ticket; what the page cost
+    Payword payword;
+    bool perhaps_done = false;  // asked before without an answer: the site may have done it then
+};
+
+struct GivenBack {
+    Money amount;  // spendable again
+    Coin coin;     // as it is afterwards
+};
+
 class Purse {
 public:
     Purse(Store& store, Clock& clock, Process self) : store_(store), clock_(clock), self_(std::move(self)) {}
@@ -60,12 +76,22 @@ public:
     Outcome<std::optional<Ticket>> reread(const std::string& vendor, const std::string& url);
 
     // Outcomes of a ticket. paid: charged is what the vendor's receipt says,
-    // cut down to what was accepted; returns what counts.
-    Outcome<Amount> paid(const Ticket& t, const std::string& vendor, Amount charged, std::uint32_t receipt_spent);
+    // cut down to what was accepted; returns what counts. give_back_s: how long
+    // the page may be given back, a day at most; 0: not at all.
+    Outcome<Amount> paid(const Ticket& t, const std::string& vendor, Amount charged, std::uint32_t receipt_spent,
+                         std::uint32_t give_back_s = 0);
     Outcome<Done> not_charged(const Ticket& t);
     Outcome<Done> doubt(const Ticket& t);
     // The vendor does not take this coin: it is not offered there again.
     Outcome<Done> refused(const Ticket& t, const std::string& vendor, const std::string& why);
+
+    // The page that was bought last at a URL by GET, to be given back; put on
+    // record before the site is asked. Failures: usage (nothing was bought
+    // there, it was given back, its coin moved on); payment (not offered, or too late).
+    Outcome<BackRequest> ask_back(const std::string& url);
+    // The site gave back so many units: they count up to what the page cost.
+    // Failures: usage (another process was faster, or the coin moved on).
+    Outcome<GivenBack> gave_back(const BackRequest& r, std::uint32_t units);
 
     // Payments of processes that are no more become "unknown".
     Outcome<Done> bury_the_dead();

@@ -8,7 +8,7 @@
 namespace netpay::wallet {
 
 // PRAGMA user_version of a store that is up to date.
-inline constexpr int schema_version = 1;
+inline constexpr int schema_version = 2;
 
 inline constexpr std::array schema_1 = {
     // What the wallet knows of its brokers, and its accounts there.
@@ -59,6 +59,15 @@ inline constexpr std::array schema_1 = {
     "CREATE TABLE budgets ("
     " site TEXT NOT NULL, currency TEXT NOT NULL, per_day BIGINT NOT NULL, auto BIGINT NOT NULL,"
     " PRIMARY KEY (site, currency))",
+};
+
+// Pages that are given back. state may be given-back then; back: what of
+// amount is the owner's again. give_back_until: by the receipt; 0: never.
+// asked_back: the site was asked, and may have done it though no answer came.
+inline constexpr std::array schema_2 = {
+    "ALTER TABLE payments ADD COLUMN back BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE payments ADD COLUMN give_back_until BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE payments ADD COLUMN asked_back BIGINT NOT NULL DEFAULT 0",
 };
 
 }  // namespace netpay::wallet

@@ -165,7 +165,9 @@ Outcome<Done> Store::migrate() {
         *sql_ << "PRAGMA user_version", soci::into(version);
         if (version > schema_version) return trouble("it was written by a newer version of netpay; use that one");
         if (version == schema_version) return Done{};
-        for (const char* statement : schema_1) *sql_ << statement;
+        if (version < 1)
+            for (const char* statement : schema_1) *sql_ << statement;
+        for (const char* statement : schema_2) *sql_ << statement;
         *sql_ << "PRAGMA user_version = " + std::to_string(schema_version);
         return Done{};
     });
@@ -331,7 +333,7 @@ Outcome<std::vector<HistoryLine>> Store::history(const std::string& site, UnixTi
         std::vector<HistoryLine> out;
         const long long from = since;
         const soci::rowset<soci::row> rows =
-            (sql().prepare << "SELECT id, created, vendor, method, url, coin, state, ticket, amount, currency, rereads"
+            (sql().prepare << "SELECT id, created, vendor, method, url, coin, state, ticket, amount, currency, rereads, back"
                               " FROM payments WHERE created >= :f AND (:s1 = '' OR vendor = :s2) AND state != 'void'"
                               " ORDER BY id",
              soci::use(from, "f"), soci::use(site, "s1"), soci::use(site, "s2"));
@@ -347,6 +349,7 @@ Outcome<std::vector<HistoryLine>> Store::history(const std::string& site, UnixTi
             h.ticket = static_cast<std::uint32_t>(number(r, 7));
             h.amount = amount_of(number(r, 8));
             h.currency = Currency::parse(r.get<std::string>(9)).value_or(Currency{});
+            h.back = amount_of(number(r, 11));
             h.rereads = static_cast<std::uint32_t>(number(r, 10));
             out.push_back(std::move(h));
         }
@@ -387,7 +390,7 @@ Outcome<Amount> Store::spent_since(const std::string& site, const Currency& c, U
         const std::string currency(c.str());
         const long long from = since;
         long long sum = 0;
-        sql() << "SELECT coalesce(sum(amount), 0) FROM payments WHERE created >= :f AND currency = :c"
+        sql() << "SELECT coalesce(sum(amount - back), 0) FROM payments WHERE created >= :f AND currency = :c"
                  " AND (:s1 = '*' OR vendor = :s2) AND state != 'void'",
             soci::into(sum), soci::use(from, "f"), soci::use(currency, "c"), soci::use(site, "s1"),
             soci::use(site, "s2");

@@ -76,6 +76,7 @@ struct HistoryLine {
     Amount amount;
     Currency currency;
     std::uint32_t rereads = 0;
+    Amount back;  // of amount, given back
 };
 
 class Store {
@@ -117,7 +118,7 @@ public:
     Outcome<std::vector<HistoryLine>> history(const std::string& site, UnixTime since);
     Outcome<std::vector<Budget>> budgets();
     Outcome<Done> set_budget(const Budget& b);
-    // Accepted in payments since then, whose outcome is paid or open; site "*": everywhere.
+    // Accepted in payments since then, whose outcome is paid or open, less what was given back; site "*": everywhere.
     Outcome<Amount> spent_since(const std::string& site, const Currency& c, UnixTime since);
 
     // Session challenges and prices (section 5, `session`).

@@ -57,7 +57,8 @@ struct Movement {
     // "late-credit": a redemption that was rejected before its epoch was known;
     // "reversal": credits taken back, from a vendor to coins:outstanding;
     // "compensation": from a culprit's payable or owes to a receiver;
-    // "card", "card-refund": a checkout was paid, or its payment given back.
+    // "card", "card-refund": a checkout was paid, or its payment given back;
+    // "card-refund-failed": it did not arrive, and is the customer's again.
     std::string_view kind;
     std::string reference;  // what it was for; no secret
     Currency currency;

@@ -491,8 +491,31 @@ const Step version_4 = {
         FROM epochs e JOIN coins c ON c.id = e.coin WHERE e.known > e.start GROUP BY c.account, c.cur, e.iat / 86400)",
 };
 
+// Version 5: refunds to cards that fail.
+const Step version_5 = {
+    // What a provider said at a time (its own clock) to have been given back of a payment in all.
+    R"(CREATE TABLE checkout_refunds (
+        checkout BIGINT NOT NULL REFERENCES checkouts(id),
+        at BIGINT NOT NULL,
+        total BIGINT NOT NULL CHECK (total >= 0),
+        PRIMARY KEY (checkout, at, total)))",
+    // Refunds that did not reach the customer, by the provider's name of each;
+    // sums that it names later are without them.
+    R"(CREATE TABLE checkout_failures (
+        checkout BIGINT NOT NULL REFERENCES checkouts(id),
+        refund TEXT NOT NULL,
+        amount BIGINT NOT NULL CHECK (amount >= 0),
+        at BIGINT NOT NULL,
+        PRIMARY KEY (checkout, refund)))",
+    // Until now only the sum was kept; it was told of when it was booked, at the latest.
+    R"(INSERT INTO checkout_refunds (checkout, at, total)
+        SELECT c.id, COALESCE((SELECT MAX(m.at) FROM movements m WHERE m.kind = 'card-refund'
+                               AND m.reference = 'checkout ' || c.id), c.created), c.refunded
+        FROM checkouts c WHERE c.refunded > 0)",
+};
+
 const std::vector<const Step*>& steps() {
-    static const std::vector<const Step*> list = {&version_1, &version_2, &version_3, &version_4};
+    static const std::vector<const Step*> list = {&version_1, &version_2, &version_3, &version_4, &version_5};
     return list;
 }
 

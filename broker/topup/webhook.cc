@@ -18,6 +18,8 @@ namespace {
 constexpr std::size_t body_bytes = 65536;
 // A provider signs under two secrets while one replaces the other.
 constexpr std::size_t most_signatures = 8;
+// Of an event or a refund.
+constexpr std::size_t longest_id = 255;
 
 struct Signatures {
     std::string_view time;  // as it was signed
@@ -63,6 +65,7 @@ bool is_recent(std::string_view seconds, UnixTime now) {
 struct Event {
     std::string_view id, type;
     const json::Value& object;  // what it is about
+    UnixTime at = 0;            // when it was made, as is what it says; 0: not said
 };
 
 Refusal malformed(const char* what) {
@@ -76,7 +79,7 @@ std::optional<Payment> payment_of(const json::Value& object, const char* amount_
     const auto currency = iso ? Currency::parse("u" + std::string(*iso)) : std::nullopt;
     const auto amount = minor && currency ? from_minor(*minor, *currency) : std::nullopt;
     if (!amount) return std::nullopt;
-    return Payment{reference, object.string("payment_intent").value_or(""), *amount, *currency};
+    return Payment{reference, object.string("payment_intent").value_or(""), *amount, *currency, 0};
 }
 
 Outcome<Booking> paid(Sql& sql, const Event& e, UnixTime now) {
@@ -88,9 +91,29 @@ Outcome<Booking> paid(Sql& sql, const Event& e, UnixTime now) {
 Outcome<Booking> refunded(Sql& sql, const Event& e, UnixTime now) {
     const auto* metadata = e.object.object("metadata");
     const auto reference = metadata ? metadata->string(metadata_reference) : std::nullopt;
-    const auto payment = payment_of(e.object, "amount_refunded", reference.value_or(""));
-    if (!payment) return malformed("amount_refunded or currency");
+    auto payment = payment_of(e.object, "amount_refunded", reference.value_or(""));
+    if (!payment || e.at == 0) return malformed("created, amount_refunded or currency");
+    payment->at = e.at;
     return refund(sql, card_provider, *payment, now);
+}
+
+Outcome<Booking> not_refunded(Sql& sql, const Event& e, UnixTime now) {
+    const auto payment = payment_of(e.object, "amount", "");
+    const auto id = e.object.string("id");
+    const auto begun = e.object.uint("created");
+    if (!payment || !id || id->empty() || id->size() > longest_id || !begun || e.at == 0)
+        return malformed("created, or id, amount, currency or created of the refund");
+    return refund_failed(sql, card_provider,
+                         {*id, payment->id, payment->amount, payment->currency, static_cast<UnixTime>(*begun), e.at}, now);
+}
+
+// Told of once by an event of its own, and by those that any change of a
+// refund has; which of them come depends on the version of the provider's API.
+bool tells_of_failed_refund(const Event& e) {
+    if (e.type == "refund.failed") return true;
+    if (e.type != "refund.updated" && e.type != "charge.refund.updated") return false;
+    const auto status = e.object.string("status");
+    return status == "failed" || status == "canceled";
 }
 
 bool fails(const Event& e) {
@@ -106,8 +129,10 @@ bool tells_of_payment(const Event& e) {
 
 Outcome<Booking> take(Sql& sql, const Event& e, UnixTime now) {
     const bool refunds = e.type == "charge.refunded";
-    if (!tells_of_payment(e) && !fails(e) && !refunds) return Booking::nothing;
+    const bool fails_to_refund = tells_of_failed_refund(e);
+    if (!tells_of_payment(e) && !fails(e) && !refunds && !fails_to_refund) return Booking::nothing;
     if (!first_time(sql, card_provider, e.id, now)) return Booking::nothing;
+    if (fails_to_refund) return not_refunded(sql, e, now);
     if (refunds) return refunded(sql, e, now);
     if (fails(e)) return fail(sql, card_provider, e.object.string("client_reference_id").value_or(""));
     return paid(sql, e, now);
@@ -128,8 +153,8 @@ Outcome<Response> receive(api::Broker b, Request& request) {
     const auto id = body->root().string("id"), type = body->root().string("type");
     const auto* data = body->root().object("data");
     const auto* object = data ? data->object("object") : nullptr;
-    if (!id || id->empty() || id->size() > 255 || !type || !object) return malformed("id, type or data.object");
-    const Event event{*id, *type, *object};
+    if (!id || id->empty() || id->size() > longest_id || !type || !object) return malformed("id, type or data.object");
+    const Event event{*id, *type, *object, static_cast<UnixTime>(body->root().uint("created").value_or(0))};
     const auto booking = b.store.write([&](Sql& sql) { return take(sql, event, now); });
     auto line = json::Object().set("event_id", printable(*id)).set("type", printable(*type));
     if (!booking) {

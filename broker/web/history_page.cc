@@ -18,6 +18,7 @@ struct Kind {
 constexpr Kind kinds[] = {{"topup", "Voucher"},
                           {"card", "Paid by card"},
                           {"card-refund", "Refunded to the card"},
+                          {"card-refund-failed", "Refund to the card failed"},
                           {"coin", "Coin bought"},
                           {"refund", "Coin returned"}};
 

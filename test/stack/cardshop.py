@@ -146,9 +146,10 @@ class CardShop:
         """The session that was made last."""
         return list(self.sessions.values())[-1]
 
-    def event(self, kind, thing):
+    def event(self, kind, thing, at=None):
+        """at: when the provider made it, in seconds since now."""
         return {"id": "evt_%d" % next(self._numbers), "object": "event", "api_version": "2025-03-31.basil",
-                "created": int(time.time()), "livemode": False, "pending_webhooks": 1,
+                "created": int(time.time() + (at or 0)), "livemode": False, "pending_webhooks": 1,
                 "request": {"id": None, "idempotency_key": None}, "type": kind, "data": {"object": thing}}
 
     def send(self, event, signature=None, endpoint=None):
@@ -174,14 +175,23 @@ class CardShop:
         self.sessions[id]["status"] = "expired"
         return self.send(self.event("checkout.session.expired", self._shown(self.sessions[id])))
 
-    def refunded(self, id, until_now):
-        """The event of a refund; until_now: cents given back in all."""
+    def refunded(self, id, until_now, at=None):
+        """The event of a refund; until_now: cents given back in all, without what failed until then."""
         session = self.sessions[id]
         return self.event("charge.refunded", {
             "id": "ch_" + id, "object": "charge", "amount": session["amount_total"], "amount_captured": session["amount_total"],
             "amount_refunded": until_now, "currency": session["currency"], "payment_intent": "pi_" + id, "paid": True,
             "refunded": until_now == session["amount_total"], "metadata": session["payment_metadata"], "balance_transaction": None,
-            "payment_method_details": {"type": "card", "card": {"brand": "visa", "last4": "4242", "checks": {"cvc_check": "pass"}}}})
+            "payment_method_details": {"type": "card", "card": {"brand": "visa", "last4": "4242", "checks": {"cvc_check": "pass"}}}}, at)
 
-    def refund(self, id, until_now):
-        return self.send(self.refunded(id, until_now))
+    def refund(self, id, until_now, at=None):
+        return self.send(self.refunded(id, until_now, at))
+
+    def refund_failed(self, id, refund, amount, kind="refund.failed", status="failed", begun=0, at=None):
+        """The event of a refund that did not reach the customer: its name, its cents; begun: in seconds since now."""
+        return self.event(kind, {
+            "id": refund, "object": "refund", "amount": amount, "balance_transaction": "txn_" + refund, "charge": "ch_" + id,
+            "created": int(time.time() + begun), "currency": self.sessions[id]["currency"],
+            "failure_balance_transaction": "txn_f" + refund, "failure_reason": "expired_or_canceled_card", "metadata": {},
+            "payment_intent": "pi_" + id, "reason": None, "receipt_number": None, "source_transfer_reversal": None,
+            "status": status, "transfer_reversal": None}, at)

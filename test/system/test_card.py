@@ -176,6 +176,28 @@ def test_a_refund_of_what_was_spent(cards, member):
     assert status == 0 and int(audit["money"]["uusd"]["lost"]) == 1000000
 
 
+def test_a_refund_that_fails(cards, member):
+    session = begin(cards, member)["id"]
+    failed = [cards.refund_failed(session, "re_" + session, 500, kind) for kind in ("charge.refund.updated", "refund.updated", "refund.failed")]
+    assert cards.send(failed[0]).json()["type"] == "urn:netpay:problem:refund-unknown"
+    cards.pay(session)
+    member.open("/coins").press("Buy", terms="uusd.1000.1000")
+    assert cards.send(failed[0]).status == 409  # its refund has not been told of
+    first = cards.refunded(session, 500)
+    assert cards.send(first).status == 200 and "$" not in balance(member)
+    for event in failed + failed:
+        assert cards.send(event).status == 200 and "$4.00" in balance(member)
+    assert " paid" in member.page.text and "refunded" not in member.page.text
+    assert "Refund to the card failed" in member.open("/history").page.text
+    assert cards.send(first).status == 200 and cards.refund(session, 500, at=-60).status == 200 and "$4.00" in balance(member)
+    # The operator tries again; the provider's sum begins anew.
+    assert cards.refund(session, 200, at=60).status == 200 and "$2.00" in balance(member)
+    assert cards.refund(session, 500, at=61).status == 200 and "$" not in balance(member)
+    assert cards.send(cards.refund_failed(session, "re_again" + session, 300, status="canceled", kind="refund.updated", begun=61, at=62)).status == 200
+    assert "$2.00" in balance(member) and "$2.00 of it refunded" in member.page.text
+    cards.broker.check()
+
+
 def test_a_provider_that_is_away(cards, member):
     for cards.fail in ((500, {}), (402, {"error": {"type": "card_error"}}), (200, {"url": "javascript:alert(1)"}), (200, [])):
         member.open("/topup").press("Pay by card")

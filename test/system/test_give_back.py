@@ -82,6 +82,71 @@ def test_given_back_and_spent_again(kiosk):
     assert status == 0, found
 
 
+def rich(stack, store):
+    """A wallet with a coin of a dollar."""
+    stack.netpay("account", "create", "--broker", stack.broker.issuer, store=store)
+    stack.netpay("topup", "-", store=store, stdin=stack.broker.mint("10.00").encode())
+    stack.netpay("buy", "--unit", "1000", "--n", "1000", store=store)
+
+
+def test_by_the_netpay_program(tmp_path):
+    # A stack of its own: what programs may give back in a day is counted for all of them together.
+    with stacks.Stack(directives={"NetPayGiveBack": "60 3 10"}) as stack:
+        store = str(tmp_path / "wallet")
+
+        def netpay(*words):
+            return stack.netpay(*words, store=store)
+
+        def told(*words):
+            return json.loads(netpay(*words, "--json").stdout)
+
+        def get(number):
+            return netpay("get", "--max-price", "0.05", stack.vendor.url(page(number)))
+
+        def refused(number, words, status=10):
+            done = stack.netpay("give-back", stack.vendor.url(page(number)), store=store, check=False)
+            assert done.returncode == status and words in done.stderr.decode(), done
+
+        rich(stack, store)
+        refused(1, "nothing was bought at", 2)
+        get(1), get(2)
+        answer = told("give-back", stack.vendor.url(page(1)))
+        assert answer["given_back"] == {"amount": 20000, "currency": "uusd", "text": "0.02 USD"}, answer
+        coin, = told("coins")["coins"]
+        assert coin["spent"] == 20 and told("balance", "--offline")["coins"][0]["amount"] == 980000
+        assert [(p["state"], p.get("given_back", {}).get("amount")) for p in told("history")["payments"]] == [
+            ("given-back", 20000), ("paid", None)]
+        assert b"(given back)" in netpay("history").stdout
+        refused(1, "given back already", 2)
+        # What is hers again pays pages: the site and the wallet count alike.
+        for number in (3, 4):
+            assert b"PAID-ARTICLE-%d" % number in get(number).stdout
+        assert told("coins")["coins"][0]["spent"] == 60
+        # The same page is taken back once a day; one that was opened again more than once is hers.
+        get(1)
+        refused(1, "given back today already")
+        get(4), get(4)
+        refused(4, "opened again")
+        assert b"0.02 USD are yours again" in netpay("give-back", stack.vendor.url(page(3))).stdout
+        get(5)
+        stack.vendor.redeem()
+        refused(5, "booked already")
+        # Four pages are paid, and the rest comes back when the coin does.
+        stacks.wait_for(lambda: told("return", coin["coin"])["done"], what="the coin's return")
+        assert told("balance")["accounts"][0]["amount"] == 10000000 - 4 * 20000
+        stack.broker.check()
+        status, found = stack.audit()
+        assert status == 0, found
+
+
+def test_the_netpay_program_where_nothing_is_taken_back(tmp_path, make_vendor, shared):
+    vendor, store = make_vendor(), str(tmp_path / "wallet")
+    rich(shared, store)
+    shared.netpay("get", "--max-price", "0.05", vendor.url(page(1)), store=store)
+    done = shared.netpay("give-back", vendor.url(page(1)), store=store, check=False)
+    assert done.returncode == 10 and b"does not offer" in done.stderr, done
+
+
 def test_booked_is_booked_and_by_default_nothing_is_taken_back(kiosk, make_vendor, shared):
     coin = kiosk.coin(n=1000)
     buy(kiosk, coin, 5, 20)

@@ -445,7 +445,7 @@ def test_million_units_in_no_visible_time(stack, tmp_path):
 
 
 def test_usage_and_help(stack, wallet):
-    for command in ("account", "topup", "buy", "get", "prices", "balance", "coins", "history", "budget", "return",
+    for command in ("account", "topup", "buy", "get", "give-back", "prices", "balance", "coins", "history", "budget", "return",
                     "export", "import", "forget", "write-off"):
         assert b"Usage: netpay " + command.encode() in wallet.run(command, "--help").stdout
         assert wallet.run(command, "--no-such-option", check=False).returncode == 2

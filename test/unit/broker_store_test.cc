@@ -14,6 +14,7 @@ class BrokerStoreTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST_SUITE(BrokerStoreTest);
     CPPUNIT_TEST(migrates_from_nothing);
     CPPUNIT_TEST(a_coin_that_is_kept_was_granted_to_nobody_before_version_4);
+    CPPUNIT_TEST(refunds_before_version_5_are_of_when_they_were_booked);
     CPPUNIT_TEST(migrating_twice_changes_nothing);
     CPPUNIT_TEST(refuses_a_newer_schema);
     CPPUNIT_TEST(refuses_what_is_no_database);
@@ -54,6 +55,21 @@ public:
         run(*sql, "INSERT INTO web_coins (coin, account, sealed, created) SELECT 'c', id, 's', 1 FROM accounts");
         must(migrate(*sql));
         CPPUNIT_ASSERT_EQUAL(Int{0}, number(*sql, "SELECT granted FROM web_coins WHERE coin = 'c' AND sealed = 's'"));
+    }
+
+    void refunds_before_version_5_are_of_when_they_were_booked() {
+        TempDir dir;
+        const auto sql = connect(dir / "db");
+        must(migrate(*sql, 4));
+        run(*sql, "INSERT INTO accounts (name, token_hash, created) VALUES ('a', 'h', 1)");
+        for (const auto* row : {"'r', 200", "'s', 0"})
+            run(*sql, std::string("INSERT INTO checkouts (account, provider, cur, amount, state, created, reference, refunded) "
+                                  "SELECT id, 'card', 'uusd', 500, 'paid', 7, ") + row + " FROM accounts");
+        run(*sql, "INSERT INTO movements (kind, reference, cur, total, parts, at) SELECT 'card-refund', 'checkout ' || id, 'uusd', 200, "
+                  "2, 70 FROM checkouts WHERE refunded > 0");
+        must(migrate(*sql));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, number(*sql, "SELECT COUNT(*) FROM checkout_refunds"));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, number(*sql, "SELECT COUNT(*) FROM checkout_refunds WHERE at = 70 AND total = 200"));
     }
 
     void migrating_twice_changes_nothing() {

@@ -1,5 +1,7 @@
 // Money by card: what the provider is asked, what its signed events do to the
 // books, and what they do not.
+#include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include "broker/accounts/accounts.h"
@@ -60,6 +62,11 @@ class TopupTest : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(events_may_nest_deeper_than_the_contract);
     CPPUNIT_TEST(what_was_spent_is_lost);
     CPPUNIT_TEST(a_refund_that_comes_first_comes_again);
+    CPPUNIT_TEST(a_refund_that_fails_comes_back);
+    CPPUNIT_TEST(a_failure_gives_back_the_loss_first);
+    CPPUNIT_TEST(refunds_and_failures_in_any_order);
+    CPPUNIT_TEST(a_failure_that_comes_first_comes_again);
+    CPPUNIT_TEST(failures_that_are_none);
     CPPUNIT_TEST(events_are_forgotten_in_time);
     CPPUNIT_TEST(the_checks_name_what_was_changed);
     CPPUNIT_TEST_SUITE_END();
@@ -292,6 +299,125 @@ public:
         world_->assert_sound();
     }
 
+    void a_refund_that_fails_comes_back() {
+        const auto reference = checkout();
+        assert_ok(send(completed("evt_1", reference)));
+        assert_ok(send(charge("evt_2", reference, "pi_1", 500)));
+        world_->clock.time += 86400;
+        // However many events tell of it, and whichever comes first.
+        assert_ok(send(failure("evt_3", "charge.refund.updated", "re_1", 500, "pi_1", -86400)));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{5000000}, world_->balance(token_));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, world_->count("SELECT COUNT(*) FROM checkouts WHERE state = 'paid' AND refunded = 0"));
+        for (const auto* type : {"refund.failed", "refund.updated", "charge.refund.updated"})
+            assert_ok(send(failure(std::string("evt_") + type, type, "re_1", 500, "pi_1", -86400)));
+        assert_ok(send(failure("evt_3", "charge.refund.updated", "re_1", 500, "pi_1", -86400)));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{5000000}, world_->balance(token_));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, world_->count("SELECT COUNT(*) FROM movements WHERE kind = 'card-refund-failed'"));
+        world_->assert_sound();
+        // The first refund told of once more is as old as it was; another one is new, though its sum is the same.
+        assert_ok(send(charge("evt_4", reference, "pi_1", 500, -86400)));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{5000000}, world_->balance(token_));
+        world_->clock.time += 10;
+        assert_ok(send(charge("evt_5", reference, "pi_1", 500)));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, world_->balance(token_));
+        CPPUNIT_ASSERT_EQUAL(Int{1}, world_->count("SELECT COUNT(*) FROM checkouts WHERE state = 'refunded'"));
+        world_->assert_sound();
+    }
+
+    void a_failure_gives_back_the_loss_first() {
+        const auto reference = checkout();
+        assert_ok(send(completed("evt_1", reference)));
+        world_->coin(token_, 1000);  // one dollar of five
+        assert_ok(send(charge("evt_2", reference, "pi_1", 200)));
+        assert_ok(send(charge("evt_3", reference, "pi_1", 500)));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{1000000}, world_->ledger("card:losses"));
+        assert_ok(send(failure("evt_4", "refund.failed", "re_1", 50)));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{500000}, world_->ledger("card:losses"));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, world_->balance(token_));
+        world_->assert_sound();
+        assert_ok(send(failure("evt_5", "refund.failed", "re_2", 450)));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, world_->ledger("card:losses"));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{0}, world_->ledger("operator"));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{4000000}, world_->balance(token_));
+        world_->assert_sound();
+    }
+
+    // Two dollars back, three dollars back, the two fail, one dollar back, the
+    // three fail: whatever comes when, once all has come, one dollar is back.
+    void refunds_and_failures_in_any_order() {
+        const auto told = [&](const std::string& reference, const std::string& payment, int which) {
+            const auto id = payment + "_" + std::to_string(which);
+            switch (which) {
+                case 0: return charge(id, reference, payment, 200, 100);
+                case 1: return charge(id, reference, payment, 500, 200);
+                case 2: return failure(id, "refund.failed", "re_1" + payment, 200, payment, 100, 300);
+                case 3: return charge(id, reference, payment, 400, 400);
+                default: return failure(id, "refund.failed", "re_2" + payment, 300, payment, 200, 500);
+            }
+        };
+        std::array<int, 5> order = {0, 1, 2, 3, 4};
+        int round = 0;
+        do {
+            const std::string payment = "pi_" + std::to_string(++round);
+            const auto account = world_->account();
+            account_ = must_account(account);
+            const auto reference = checkout();
+            assert_ok(send(event(payment, "checkout.session.completed",
+                                 session(reference).set("payment_intent", payment).set("payment_status", "paid"))));
+            std::vector<int> waiting(order.begin(), order.end());
+            while (!waiting.empty()) {
+                std::vector<int> again;
+                for (const int which : waiting) {
+                    const int status = send(told(reference, payment, which)).status;
+                    CPPUNIT_ASSERT(status == 200 || status == 409);
+                    if (status == 409) again.push_back(which);
+                }
+                CPPUNIT_ASSERT_MESSAGE("nothing is refused for ever", again.size() < waiting.size());
+                waiting = std::move(again);
+            }
+            CPPUNIT_ASSERT_EQUAL_MESSAGE(payment, std::uint64_t{4000000}, world_->balance(account));
+        } while (std::next_permutation(order.begin(), order.end()));
+        CPPUNIT_ASSERT_EQUAL(120, round);
+        world_->assert_sound();
+    }
+
+    void a_failure_that_comes_first_comes_again() {
+        const auto reference = checkout();
+        const auto failed = failure("evt_3", "refund.failed", "re_1", 200);
+        assert_problem(409, "refund-unknown", send(failed));  // the payment may be the one that was begun
+        assert_ok(send(completed("evt_1", reference)));
+        assert_problem(409, "refund-unknown", send(failed));
+        assert_ok(send(charge("evt_2", reference, "pi_1", 200, -3600)));
+        world_->clock.time += 3600;
+        // What was told of is another refund.
+        assert_problem(409, "refund-unknown", send(failure("evt_5", "refund.failed", "re_2", 200)));
+        assert_ok(send(charge("evt_4", reference, "pi_1", 400, -3600)));
+        assert_ok(send(failed));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{3000000}, world_->balance(token_));
+        world_->assert_sound();
+    }
+
+    void failures_that_are_none() {
+        const auto reference = checkout();
+        assert_ok(send(completed("evt_1", reference)));
+        assert_ok(send(charge("evt_2", reference, "pi_1", 200)));
+        const auto now = world_->clock.now();
+        for (const auto* status : {"succeeded", "pending", "requires_action"})
+            assert_ok(send(event(std::string("evt_") + status, "refund.updated", refund("re_1", 200, "pi_1", now).set("status", status))));
+        assert_ok(send(failure("evt_3", "refund.failed", "re_1", 200, "pi_foreign")));
+        assert_problem(422, "checkout-amount", send(failure("evt_4", "refund.failed", "re_1", 501)));
+        assert_problem(422, "checkout-amount",
+                       send(event("evt_5", "refund.failed", refund("re_1", 200, "pi_1", now).set("currency", "eur"))));
+        assert_problem(400, "malformed-event", send(event("evt_6", "refund.failed", refund("", 200, "pi_1", now))));
+        assert_problem(400, "malformed-event", send(event("evt_7", "refund.failed", json::Object().set("id", "re_1"))));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{3000000}, world_->balance(token_));
+        CPPUNIT_ASSERT_EQUAL(Int{0}, world_->count("SELECT COUNT(*) FROM checkout_failures"));
+        // A refund that was called off before it was made.
+        assert_ok(send(event("evt_8", "refund.updated", refund("re_1", 200, "pi_1", now).set("status", "canceled"))));
+        CPPUNIT_ASSERT_EQUAL(std::uint64_t{5000000}, world_->balance(token_));
+        world_->assert_sound();
+    }
+
     void events_are_forgotten_in_time() {
         assert_ok(send(completed("evt_1", checkout())));
         world_->clock.time += topup::events_kept_s + 1;
@@ -313,9 +439,17 @@ public:
             write(std::string("UPDATE checkouts SET ") + change);
             CPPUNIT_ASSERT_MESSAGE(change, !world_->check().ok());
             CPPUNIT_ASSERT_MESSAGE(change, !netpay::test::audited(world_->store().path(), world_->keys(), world_->clock.now()).text().empty());
-            write("DELETE FROM checkouts");
-            write("INSERT INTO checkouts SELECT * FROM kept");
+            write("REPLACE INTO checkouts SELECT * FROM kept");
             write("DROP TABLE kept");
+        }
+        world_->assert_sound();
+        assert_ok(send(failure("evt_3", "refund.failed", "re_1", 100)));
+        for (const auto* change : {"UPDATE checkout_refunds SET total = total + ", "UPDATE checkout_failures SET amount = amount + "}) {
+            world_->assert_sound();
+            write(std::string(change) + "1");
+            CPPUNIT_ASSERT_MESSAGE(change, !world_->check().ok());
+            CPPUNIT_ASSERT_MESSAGE(change, !netpay::test::audited(world_->store().path(), world_->keys(), world_->clock.now()).text().empty());
+            write(std::string(change) + "-1");
         }
         world_->assert_sound();
     }
@@ -341,8 +475,14 @@ private:
         CPPUNIT_ASSERT(begin().ok());
         return form::parse(provider_->calls.back().body).value().at("client_reference_id");
     }
-    static json::Object event(const std::string& id, const std::string& type, const json::Object& object) {
-        return json::Object().set("id", id).set("object", "event").set("type", type).set("data", json::Object().set("object", object));
+    // at: since now.
+    json::Object event(const std::string& id, const std::string& type, const json::Object& object, std::int64_t at = 0) const {
+        return json::Object()
+            .set("id", id)
+            .set("object", "event")
+            .set("created", static_cast<std::uint64_t>(world_->clock.now() + at))
+            .set("type", type)
+            .set("data", json::Object().set("object", object));
     }
     static json::Object session(const std::string& reference, std::uint64_t minor = 500, const std::string& currency = "usd") {
         return json::Object()
@@ -352,11 +492,12 @@ private:
             .set("amount_total", minor)
             .set("currency", currency);
     }
-    static json::Object completed(const std::string& id, const std::string& reference, std::uint64_t minor = 500,
-                                  const std::string& currency = "usd") {
+    json::Object completed(const std::string& id, const std::string& reference, std::uint64_t minor = 500,
+                           const std::string& currency = "usd") const {
         return event(id, "checkout.session.completed", session(reference, minor, currency).set("payment_status", "paid"));
     }
-    static json::Object charge(const std::string& id, const std::string& reference, const std::string& payment, std::uint64_t refunded) {
+    json::Object charge(const std::string& id, const std::string& reference, const std::string& payment, std::uint64_t refunded,
+                        std::int64_t at = 0) const {
         json::Object metadata;
         if (!reference.empty()) metadata.set("netpay_reference", reference);
         return event(id, "charge.refunded", json::Object()
@@ -365,7 +506,24 @@ private:
                                                 .set("amount", std::uint64_t{500})
                                                 .set("amount_refunded", refunded)
                                                 .set("currency", "usd")
-                                                .set("metadata", metadata));
+                                                .set("metadata", metadata),
+                     at);
+    }
+    static json::Object refund(const std::string& id, std::uint64_t minor, const std::string& payment, UnixTime begun) {
+        return json::Object()
+            .set("id", id)
+            .set("object", "refund")
+            .set("amount", minor)
+            .set("charge", "ch_1")
+            .set("created", static_cast<std::uint64_t>(begun))
+            .set("currency", "usd")
+            .set("payment_intent", payment)
+            .set("status", "failed");
+    }
+    // begun, at: since now.
+    json::Object failure(const std::string& id, const std::string& type, const std::string& name, std::uint64_t minor,
+                         const std::string& payment = "pi_1", std::int64_t begun = 0, std::int64_t at = 0) const {
+        return event(id, type, refund(name, minor, payment, world_->clock.now() + begun), at);
     }
     std::string signature(const std::string& body) const {
         return "t=" + std::to_string(world_->clock.now()) + ",v1=" + sign(body, world_->clock.now());

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <soci/soci.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +49,9 @@ class WalletStore : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(budget_holds);
     CPPUNIT_TEST(page_is_read_again);
     CPPUNIT_TEST(move_and_backup);
+    CPPUNIT_TEST(a_coin_comes_back_as_it_is_elsewhere);
+    CPPUNIT_TEST(what_was_open_is_decided_when_a_coin_comes_back);
+    CPPUNIT_TEST(an_old_backup_takes_nothing_back);
     CPPUNIT_TEST(bad_imports);
     CPPUNIT_TEST(denominations);
     CPPUNIT_TEST(terminal_text);
@@ -88,6 +92,12 @@ private:
     }
     Want want(const std::string& site, const std::string& path, std::uint64_t micro = 20000) {
         return {site, "GET", site + path, *Amount::from(micro), *Amount::from(micro), *Currency::parse("uusd"), {issuer}};
+    }
+    static void move(Store& from, Store& to) {
+        const auto file = make_export(from, {}, true, false);
+        CPPUNIT_ASSERT(file && file->coins.size() == 1 && mark_moved(from, file->coins));
+        const auto in = import_text(to, file->text.expose(), false);
+        CPPUNIT_ASSERT(in && in->coins == 1);
     }
     static Coin only_coin(Store& s) {
         const auto all = s.coins();
@@ -299,6 +309,95 @@ private:
         auto third = open("third");
         CPPUNIT_ASSERT(import_text(*third, backup->text.expose(), true));
         CPPUNIT_ASSERT(third->coin(name)->restored);
+    }
+
+    // Renewed and spent in another wallet, at two sites, and moved back.
+    void a_coin_comes_back_as_it_is_elsewhere() {
+        auto s = open();
+        const auto name = add(*s, 1);
+        auto p = purse(*s);
+        const auto a = p.reserve(want(vendor, "/a"));
+        CPPUNIT_ASSERT(a && p.paid(*a, vendor, a->amount, 20));
+        auto there = open("there");
+        move(*s, *there);
+        there->sql() << "UPDATE coins SET touchstone = 'renewed', expires = expires + 5000";
+        auto q = purse(*there);
+        const auto b = q.reserve(want(vendor, "/b"));
+        CPPUNIT_ASSERT(b && q.paid(*b, vendor, b->amount, 40));
+        const auto c = q.reserve(want(other, "/c"));
+        CPPUNIT_ASSERT(c && q.paid(*c, other, c->amount, 60));
+        const auto before = there->coin(name);
+        move(*there, *s);
+        const auto coin = s->coin(name);
+        CPPUNIT_ASSERT(coin && before && coin->state == CoinState::live);
+        CPPUNIT_ASSERT_EQUAL(std::string("renewed"), coin->touchstone);
+        CPPUNIT_ASSERT_EQUAL(clock_.at + 6000, coin->expires);
+        CPPUNIT_ASSERT_EQUAL(60u, coin->spent);
+        CPPUNIT_ASSERT_EQUAL(other, coin->holder);
+        CPPUNIT_ASSERT_EQUAL(before->held, coin->held);
+        CPPUNIT_ASSERT(!coin->restored);
+        CPPUNIT_ASSERT_EQUAL(60u, *s->revealed(*coin));
+        // It is known there, with the tickets that either wallet used.
+        const auto d = p.reserve(want(other, "/d"));
+        CPPUNIT_ASSERT(d && d->known && d->index == 80 && p.not_charged(*d));
+        const auto e = p.reserve(want(vendor, "/e"));
+        CPPUNIT_ASSERT(e && e->known && e->index != 20 && e->index != 40);
+        std::string used;
+        s->sql() << "SELECT used FROM standings WHERE vendor = :v", soci::into(used), soci::use(vendor, "v");
+        CPPUNIT_ASSERT_EQUAL(std::string("20,40"), used);
+    }
+
+    void what_was_open_is_decided_when_a_coin_comes_back() {
+        auto s = open();
+        add(*s, 1);
+        auto p = purse(*s);
+        for (const auto* page : {"/a", "/b", "/c"}) {
+            const auto t = p.reserve(want(vendor, page));
+            CPPUNIT_ASSERT(t);
+            // One ticket each: while the others were under way.
+            s->sql() << "UPDATE payments SET state = 'live'";
+        }
+        s->sql() << "UPDATE payments SET state = 'unknown'";
+        auto there = open("there");
+        move(*s, *there);
+        auto q = purse(*there);
+        const auto a = q.reserve(want(vendor, "/a"));  // the same ticket; it is charged
+        CPPUNIT_ASSERT(a && a->index == 20 && q.paid(*a, vendor, a->amount, 20));
+        there->sql() << "UPDATE payments SET state = 'void' WHERE ticket = 40";  // this one never was
+        move(*there, *s);
+        const auto state = [&](long long ticket) {
+            std::string out;
+            s->sql() << "SELECT group_concat(state) FROM payments WHERE ticket = :t", soci::into(out), soci::use(ticket, "t");
+            return out;
+        };
+        CPPUNIT_ASSERT_EQUAL(std::string("paid"), state(20));
+        CPPUNIT_ASSERT_EQUAL(std::string("void"), state(40));
+        CPPUNIT_ASSERT_EQUAL(std::string("unknown"), state(60));
+        CPPUNIT_ASSERT_EQUAL(20u, only_coin(*s).spent);
+    }
+
+    void an_old_backup_takes_nothing_back() {
+        auto s = open();
+        const auto name = add(*s, 1);
+        auto p = purse(*s);
+        const auto doubtful = p.reserve(want(vendor, "/a"));
+        CPPUNIT_ASSERT(doubtful && p.doubt(*doubtful));
+        const auto backup = make_export(*s, {}, false, false);
+        CPPUNIT_ASSERT(backup);
+        s->sql() << "UPDATE coins SET touchstone = 'renewed', expires = expires + 5000";
+        const auto again = p.reserve(want(vendor, "/a"));
+        CPPUNIT_ASSERT(again && p.paid(*again, vendor, again->amount, 20));
+        CPPUNIT_ASSERT(mark_moved(*s, {name}));
+        CPPUNIT_ASSERT(import_text(*s, backup->text.expose(), true));
+        const auto coin = only_coin(*s);
+        CPPUNIT_ASSERT(coin.state == CoinState::live && coin.restored && coin.touchstone == "renewed");
+        CPPUNIT_ASSERT_EQUAL(clock_.at + 6000, coin.expires);
+        CPPUNIT_ASSERT_EQUAL(20u, coin.spent);
+        CPPUNIT_ASSERT_EQUAL(vendor, coin.holder);
+        // The payment that was open in the backup is known to have been made.
+        long long open_ones = 0;
+        s->sql() << "SELECT count(*) FROM payments WHERE state = 'unknown'", soci::into(open_ones);
+        CPPUNIT_ASSERT_EQUAL(0LL, open_ones);
     }
 
     void bad_imports() {

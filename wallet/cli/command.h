@@ -104,7 +104,7 @@ Outcome<Secret> read_stdin(std::size_t most);
 Outcome<std::int64_t> seconds(const Args& a, const std::string& option, std::int64_t standard);
 
 extern const Command account_command, balance_command, budget_command, buy_command, coins_command, export_command,
-    forget_command, get_command, history_command, import_command, prices_command, return_command, topup_command,
+    forget_command, get_command, give_back_command, history_command, import_command, prices_command, return_command, topup_command,
     vendor_command, verify_evidence_command, write_off_command;
 
 }  // namespace netpay::wallet::cli

@@ -28,6 +28,13 @@ std::optional<UnixTime> parse_since(const std::string& text, UnixTime now) {
     return std::nullopt;
 }
 
+std::string words_for(const HistoryLine& h) {
+    if (h.state == "paid") return "";
+    if (h.state == "live") return "  (under way)";
+    if (h.state != "given-back") return "  (outcome unknown)";
+    return h.back < h.amount ? "  (" + h.back.pretty(h.currency) + " of it given back)" : "  (given back)";
+}
+
 Outcome<Done> run(Context& c, const Args& a) {
     if (const auto ok = expect_words(a, 0, 0); !ok) return ok;
     if (const auto done = c.purse().bury_the_dead(); !done) return done;
@@ -47,7 +54,7 @@ Outcome<Done> run(Context& c, const Args& a) {
     if (!lines) return lines.failure();
     std::vector<json::Object> list;
     for (const auto& h : *lines) {
-        list.push_back(money_json({h.amount, h.currency})
+        auto line = money_json({h.amount, h.currency})
                            .set("time", static_cast<std::uint64_t>(h.when))
                            .set("site", h.vendor)
                            .set("method", h.method)
@@ -55,9 +62,11 @@ Outcome<Done> run(Context& c, const Args& a) {
                            .set("coin", h.coin)
                            .set("ticket", std::uint64_t{h.ticket})
                            .set("rereads", std::uint64_t{h.rereads})
-                           .set("state", h.state));
+                           .set("state", h.state);
+        if (h.back.micro() > 0) line.set("given_back", money_json({h.back, h.currency}));
+        list.push_back(std::move(line));
         c.say(local_time(h.when) + "  " + h.amount.pretty(h.currency) + "  " + printable(h.url, 2000) +
-              (h.state == "paid" ? "" : h.state == "live" ? "  (under way)" : "  (outcome unknown)"));
+              words_for(h));
     }
     c.print(json::Object().set("payments", list));
     return Done{};
