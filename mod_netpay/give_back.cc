@@ -1,6 +1,8 @@
 #include "mod_netpay/give_back.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <limits>
 
 #include "core/base64url.h"
 #include "core/hash.h"
@@ -39,11 +41,11 @@ PageBackAnswer answer_to(GivenBack result, const char* why) {
         case GivenBack::reread: return refused("opened", "It was opened again since it was paid.");
         case GivenBack::too_late: return refused("too-late", "It was paid for too long ago.");
         case GivenBack::booked: return refused("booked", "Its payment is booked already.");
-        case GivenBack::again: return refused("again", "It was given back today; it can be once a day.");
+        case GivenBack::again: return refused("once-a-day", "This page was given back today; it can be once a day.");
         case GivenBack::too_many: return refused("too-many", "No more pages are taken back today.");
         case GivenBack::busy: return refused("busy", "A payment by this coin is under way; try again.");
         case GivenBack::unavailable: break;
-        default: return refused("unknown", "This ticket did not pay for that page here of late, or was given back before.");
+        default: return refused("unknown", "This ticket did not pay for that page here of late.");
     }
     auto a = problem_of(503, "unavailable", "Pages cannot be taken back now", "Nothing has changed; try again later.");
     a.retry_after_s = busy_retry_s;
@@ -78,20 +80,38 @@ std::optional<Wanted> read(std::string_view body, std::string_view host) {
     return w;
 }
 
-// The page as the till remembers it, if that ticket and payword are its payment's.
-std::optional<RecentTicket> paid_by(const till::Entry& e, const Wanted& w) {
-    const auto& s = e.state;
+bool is_payers(const SpendState& s, const Wanted& w) {
+    return w.index <= s.revealed && walk_down(s.salt, s.revealed, s.word, w.index).bytes == w.word.bytes;
+}
+
+// The page as the till remembers it.
+std::optional<RecentTicket> paid_by(const SpendState& s, const Wanted& w) {
     const auto t = std::find_if(s.recent.begin(), s.recent.end(),
                                 [&](const RecentTicket& r) { return r.index == w.index && r.resource == w.resource; });
-    if (t == s.recent.end() || w.index > s.revealed) return std::nullopt;
-    return walk_down(s.salt, s.revealed, s.word, w.index).bytes == w.word.bytes ? std::optional(*t) : std::nullopt;
+    return t == s.recent.end() ? std::nullopt : std::optional(*t);
+}
+
+struct Noting {
+    ewallet::Sight who;
+    ewallet::Paid what;
+};
+
+Noting noting(std::string_view who, std::initializer_list<std::string_view> what) {
+    Noting n;
+    n.who.reader = first16(sha256(who));
+    n.what.resource = first16(sha256(what));
+    return n;
 }
 
 // All programs together are one reader, and a page of each coin is a page of its own.
-ewallet::Sight all_programs() {
-    ewallet::Sight s;
-    s.reader = first16(sha256("netpay/give-back/programs"));
-    return s;
+Noting page_of(const Wanted& w) {
+    return noting("netpay/give-back/programs", {as_view(w.coin), as_view(w.resource)});
+}
+
+// The till forgets a ticket whose page was given back; who did not hear so and
+// asks again is told by this note.
+Noting ticket_of(const Wanted& w) {
+    return noting("netpay/give-back/tickets", {as_view(w.coin), as_view(w.resource), std::to_string(w.index)});
 }
 
 GivenBack noted(ewallet::Wallets::GiveBackNote note) {
@@ -114,18 +134,22 @@ PageBackAnswer give_page_back(till::Till& till, ewallet::Wallets& wallets, const
     const auto wanted = read(body, host);
     if (!wanted) return malformed();
     const auto e = till.find(wanted->coin);
-    const auto paid = e ? paid_by(*e, *wanted) : std::nullopt;
+    if (!e || !is_payers(e->state, *wanted)) return answer_to(GivenBack::unknown, "");
+    const auto paid = paid_by(e->state, *wanted);
+    const auto ticket = ticket_of(*wanted);
+    if (!paid && wallets.noted_given_back(ticket.who, ticket.what, now))
+        return refused("again", "This payment was given back before, and its units are yours again since.");
     if (!paid) return answer_to(GivenBack::unknown, "");
-    ewallet::Paid note;
-    note.resource = first16(sha256({as_view(wanted->coin), as_view(wanted->resource)}));
-    const auto programs = all_programs();
-    auto result = noted(wallets.note_given_back(programs, note, rules.programs, now));
+    const auto page = page_of(*wanted);
+    auto result = noted(wallets.note_given_back(page.who, page.what, rules.programs, now));
     if (result != GivenBack::given) return answer_to(result, "it cannot be noted");
     const auto out = till.give_back({wanted->coin, wanted->index, wanted->resource, now, rules.within_s, rules.per_day});
     if (out.result != GivenBack::given) {
-        if (out.result != GivenBack::unavailable) wallets.forget_given_back(programs, note, now);
+        // Where the till cannot say whether it did: then it knows the ticket no more.
+        wallets.forget_given_back(page.who, page.what, now);
         return answer_to(out.result, out.why);
     }
+    (void)wallets.note_given_back(ticket.who, ticket.what, std::numeric_limits<std::uint32_t>::max(), now);
     const auto& terms = e->coin.terms;
     PageBackAnswer a;
     a.units = out.units;

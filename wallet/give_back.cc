@@ -17,14 +17,15 @@ constexpr std::size_t most_bytes = 64 * 1024;
 struct Reason {
     std::string_view name, words;
 };
-constexpr std::array<Reason, 7> reasons = {{
+constexpr std::array<Reason, 8> reasons = {{
     {"opened", "it was opened again since it was paid"},
     {"too-late", "the time for it is over"},
     {"booked", "its payment is booked already"},
-    {"again", "that page was given back today already"},
+    {"once-a-day", "that page was given back today already"},
+    {"again", "that payment was given back already"},
     {"too-many", "it takes no more pages back today"},
     {"busy", "a payment with this coin is under way; try again"},
-    {"unknown", "it knows of no such payment, or took the page back before"},
+    {"unknown", "it knows of no such payment of late"},
 }};
 
 // As it was asked for: path and query.

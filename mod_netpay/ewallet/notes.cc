@@ -57,6 +57,14 @@ Result<Notes::Noted> Notes::give_back(const Tag16& reader, const Tag16& resource
     return Noted::noted;
 }
 
+Result<bool> Notes::gave_back(const Tag16& reader, const Tag16& resource, UnixTime now) {
+    Txn txn(*env_, Txn::Kind::read);
+    const auto pages = txn.get(given, reader_key(reader, now));
+    const bool there = pages && find_page(*pages, resource) != std::string::npos;
+    if (txn.failed()) return unreadable();
+    return there;
+}
+
 Result<bool> Notes::forget_give_back(const Tag16& reader, const Tag16& resource, UnixTime now) {
     Txn txn(*env_, Txn::Kind::write);
     const auto key = reader_key(reader, now);

@@ -28,6 +28,8 @@ public:
     };
     // A reader gives a page back, whichever coin or browser paid it. Days are of UTC.
     Result<Noted> give_back(const Tag16& reader, const Tag16& resource, std::uint32_t most, UnixTime now);
+    // Whether it is noted for today.
+    Result<bool> gave_back(const Tag16& reader, const Tag16& resource, UnixTime now);
     // It was not taken back after all.
     Result<bool> forget_give_back(const Tag16& reader, const Tag16& resource, UnixTime now);
 

@@ -36,6 +36,7 @@ public:
     Begun leave(std::string_view cookies, UnixTime now) override { return journey_.leave(cookies, now); }
     std::optional<Sight> look(std::string_view cookies, UnixTime now, std::int64_t window_s) override;
     GiveBackNote note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) override;
+    bool noted_given_back(const Sight& sight, const Paid& page, UnixTime now) override;
     void forget_given_back(const Sight& sight, const Paid& page, UnixTime now) override;
     void sweep(UnixTime now) override;
 
@@ -109,6 +110,12 @@ Wallets::GiveBackNote StoredWallets::note_given_back(const Sight& sight, const P
         case Notes::Noted::too_many: break;
     }
     return GiveBackNote::too_many;
+}
+
+bool StoredWallets::noted_given_back(const Sight& sight, const Paid& page, UnixTime now) {
+    const auto noted = h_.notes->gave_back(sight.reader, page.resource, now);
+    if (!noted) h_.say(custody::Log::Level::error, noted.error().detail);
+    return noted && *noted;
 }
 
 void StoredWallets::forget_given_back(const Sight& sight, const Paid& page, UnixTime now) {

@@ -167,6 +167,8 @@ public:
     // forgotten again where the till took nothing back.
     enum class GiveBackNote { noted, again, too_many, unavailable };
     virtual GiveBackNote note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) = 0;
+    // Whether that is noted of today; false as well where the notes cannot be read, which is logged.
+    virtual bool noted_given_back(const Sight& sight, const Paid& page, UnixTime now) = 0;
     virtual void forget_given_back(const Sight& sight, const Paid& page, UnixTime now) = 0;
 
     // Records past their time are deleted, and brokers told what they did not

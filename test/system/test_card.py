@@ -178,7 +178,7 @@ def test_a_refund_of_what_was_spent(cards, member):
 
 def test_a_refund_that_fails(cards, member):
     session = begin(cards, member)["id"]
-    failed = [cards.refund_failed(session, "re_" + session, 500, kind) for kind in ("charge.refund.updated", "refund.updated", "refund.failed")]
+    failed = [cards.refund_failed(session, "re_" + session, 500, kind, at=30) for kind in ("charge.refund.updated", "refund.updated", "refund.failed")]
     assert cards.send(failed[0]).json()["type"] == "urn:netpay:problem:refund-unknown"
     cards.pay(session)
     member.open("/coins").press("Buy", terms="uusd.1000.1000")

@@ -308,7 +308,15 @@ public:
         CPPUNIT_ASSERT(give(ann, "/a") == Noted::again);
         CPPUNIT_ASSERT(give(ann, "/c") == Noted::too_many);
         CPPUNIT_ASSERT(give(bob, "/a") == Noted::noted);
+        const auto gave = [&](const Tag16& who, const char* page, UnixTime at) {
+            const auto is = (*notes)->gave_back(who, Shop::resource(page), at);
+            CPPUNIT_ASSERT(is.ok());
+            return *is;
+        };
+        CPPUNIT_ASSERT(gave(ann, "/a", start_of_time) && !gave(ann, "/c", start_of_time) && !gave(bob, "/b", start_of_time));
+        CPPUNIT_ASSERT(!gave(ann, "/a", start_of_time + 86400));
         CPPUNIT_ASSERT((*notes)->forget_give_back(ann, Shop::resource("/a"), start_of_time).ok());
+        CPPUNIT_ASSERT(!gave(ann, "/a", start_of_time));
         CPPUNIT_ASSERT((*notes)->sweep(start_of_time).ok());
         CPPUNIT_ASSERT(give(ann, "/b") == Noted::again);
         CPPUNIT_ASSERT(give(ann, "/c") == Noted::noted);

@@ -205,7 +205,7 @@ private:
     void a_lost_answer_is_asked_for_again() {
         buy(page);
         says(409, json::Object().set("reason", "again"));
-        assert_fails(Exit::payment, "given back today already");  // not by this payment: the site had not been asked
+        assert_fails(Exit::payment, "that payment was given back already");  // not by this payment: the site had not been asked
         open("lost");
         buy(page);
         site_.status = 0;
@@ -219,7 +219,7 @@ private:
         site_.status = 0;
         assert_fails(Exit::network, "no answer");
         says(409, json::Object().set("reason", "again"));
-        assert_fails(Exit::payment, "given back today already");
+        assert_fails(Exit::payment, "that payment was given back already");
         CPPUNIT_ASSERT_EQUAL(20u, coin().spent);
     }
 

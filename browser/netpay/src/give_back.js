@@ -9,7 +9,8 @@ const mostAnswer = 64 * 1024
 const reasons = {
   'too-late': 'the time for it is over',
   'too-many': 'no more pages can be given back there today',
-  again: 'that page was given back already',
+  'once-a-day': 'that page was given back today already',
+  again: 'that payment was given back already',
   busy: 'the site is busy with this coin, try again',
 }
 
