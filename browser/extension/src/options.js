@@ -54,14 +54,18 @@ async function draw() {
   const rules = await wallet.limits(currency)
   const coins = (await wallet.coins()).filter((c) => ['live', 'pending', 'returning'].includes(c.state) && c.spent < c.n)
   const current = await wallet.currentIdentity()
-  at('balance').textContent = pretty(await wallet.balance(currency), currency)
-  at('coins').replaceChildren(...coins.map((c) => coinRow(c, names)))
-  at('rules').replaceChildren(...rules.filter((r) => r.site !== '*').map(ruleItem))
-  for (const id of ['identity', 'whose']) {
-    const chosen = at(id).value || current // what she chose and has not sent yet stays
-    at(id).replaceChildren(...identities.map((i) => element('option', i.name, { value: i.id, selected: i.id === chosen })))
-  }
-  at('history').replaceChildren(...(await wallet.history(200)).map(paymentRow))
+  const balance = await wallet.balance(currency)
+  const payments = await wallet.history(200)
+  keepingFocus(() => {
+    at('balance').textContent = pretty(balance, currency)
+    at('coins').replaceChildren(...coins.map((c) => coinRow(c, names)))
+    at('rules').replaceChildren(...rules.filter((r) => r.site !== '*').map(ruleItem))
+    for (const id of ['identity', 'whose']) {
+      const chosen = at(id).value || current // what she chose and has not sent yet stays
+      at(id).replaceChildren(...identities.map((i) => element('option', i.name, { value: i.id, selected: i.id === chosen })))
+    }
+    at('history').replaceChildren(...payments.map(paymentRow))
+  })
 }
 
 // Not with the rest: what she has typed and not saved stays.
@@ -101,7 +105,7 @@ function act(work) {
     } catch (error) {
       say(error.message, true)
     }
-    await keepingFocus(draw)
+    await draw()
     await drawExport()
     await drawAccount().catch(() => undefined)
     await api.runtime.sendMessage('changed').catch(() => undefined)

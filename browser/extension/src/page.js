@@ -22,12 +22,13 @@ export function say(text, bad = false) {
   at(bad ? 'failed' : 'said').textContent = text
 }
 
-// Draws anew; the focus stays on what bears the same name, else on what is about the same.
-export async function keepingFocus(draw) {
+// Draws anew, at once: she may move the focus while one waits for what is to be drawn. It stays on what bears the same
+// name, else on what is about the same.
+export function keepingFocus(draw) {
   const before = document.activeElement
   const label = before?.getAttribute('aria-label')
   const around = before?.closest('[role=region]') ?? at('said')
-  await draw()
+  draw()
   if (!before || before.isConnected || !label) return
   const again = [...document.querySelectorAll('button')].find((one) => one.getAttribute('aria-label') === label)
   ;(again ?? around).focus()

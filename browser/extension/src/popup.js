@@ -18,7 +18,7 @@ async function giveBack(payment) {
   const { amount, trouble } = await api.runtime.sendMessage({ giveBack: payment.id })
   if (trouble) say(trouble, true)
   else say(`You got ${pretty(amount, payment.currency)} back.`)
-  await keepingFocus(draw)
+  await draw()
 }
 
 function item(payment) {
@@ -33,8 +33,11 @@ function item(payment) {
 async function draw() {
   const payments = (await wallet.history(40)).filter((p) => p.state !== 'void')
     .filter((p, i) => i < mostShown || wallet.canGiveBack(p))
-  at('balance').textContent = pretty(await wallet.balance(currency), currency)
-  at('history').replaceChildren(...(payments.length ? payments.map(item) : [element('li', 'None yet.')]))
+  const balance = await wallet.balance(currency)
+  keepingFocus(() => {
+    at('balance').textContent = pretty(balance, currency)
+    at('history').replaceChildren(...(payments.length ? payments.map(item) : [element('li', 'None yet.')]))
+  })
 }
 
 await draw()

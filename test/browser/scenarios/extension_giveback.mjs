@@ -56,7 +56,7 @@ export default async function play(world) {
   await post.charged(3);
   await popup(async (own) => {
     await back(own, ferry).click();
-    assert.match(await wallet.said(own), /does not take the page back: that page was given back already/);
+    assert.match(await wallet.said(own), /does not take the page back: that page was given back today already/);
     assert.equal(await own.locator('#balance').textContent(), '6 ¢');
     await back(own, bakers).click();
     assert.equal(await wallet.said(own), 'You got 2 ¢ back.');
