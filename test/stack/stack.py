@@ -533,14 +533,14 @@ class Site:
             "NetPayVendorKey": self.key_file,
             "NetPayVendorCertificate": self.certificate_file,
             "NetPayBroker": broker.issuer if broker else None,
-            # Twice the default, as patience() has it.
-            "NetPayBrokerTimeout": "2000 6000" if SANITIZE else None,
             "NetPayChallengeSecret": "file:" + self.secret_file,
             "NetPayTill": self.till,
             "NetPayMemcached": memcached.address if memcached else None,
             "NetPayLog": self.payment_log,
         }
         self.directives.update(directives or {})
+        if SANITIZE and self.directives["NetPayBroker"]:  # twice the default, as patience() has it
+            self.directives.setdefault("NetPayBrokerTimeout", "2000 6000")
 
     @property
     def url_base(self):
