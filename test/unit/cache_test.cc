@@ -187,7 +187,7 @@ class CacheTest : public CPPUNIT_NS::TestFixture {
     static std::string key(const Tag16& c) {
         return "test:" + b64u_encode(first16(sha256({"https://news.example", "\n", as_view(c)})));
     }
-    static bool eventually(const std::function<bool()>& f, int ms = 3000) {
+    static bool eventually(const std::function<bool()>& f, int ms = 15000) {
         for (const auto until = Steady::now() + milliseconds(ms); Steady::now() < until; usleep(3000))
             if (f()) return true;
         return f();
