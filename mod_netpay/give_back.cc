@@ -1,7 +1,6 @@
 #include "mod_netpay/give_back.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <limits>
 
 #include "core/base64url.h"
@@ -91,38 +90,21 @@ std::optional<RecentTicket> paid_by(const SpendState& s, const Wanted& w) {
     return t == s.recent.end() ? std::nullopt : std::optional(*t);
 }
 
-struct Noting {
-    ewallet::Sight who;
-    ewallet::Paid what;
+// What Wallets is to note, and as whose.
+struct Note {
+    Tag16 reader, page;
 };
 
-Noting noting(std::string_view who, std::initializer_list<std::string_view> what) {
-    Noting n;
-    n.who.reader = first16(sha256(who));
-    n.what.resource = first16(sha256(what));
-    return n;
-}
-
 // All programs together are one reader, and a page of each coin is a page of its own.
-Noting page_of(const Wanted& w) {
-    return noting("netpay/give-back/programs", {as_view(w.coin), as_view(w.resource)});
+Note page_of(const Wanted& w) {
+    return {first16(sha256("netpay/give-back/programs")), first16(sha256({as_view(w.coin), as_view(w.resource)}))};
 }
 
 // The till forgets a ticket whose page was given back; who did not hear so and
 // asks again is told by this note.
-Noting ticket_of(const Wanted& w) {
-    return noting("netpay/give-back/tickets", {as_view(w.coin), as_view(w.resource), std::to_string(w.index)});
-}
-
-GivenBack noted(ewallet::Wallets::GiveBackNote note) {
-    using Note = ewallet::Wallets::GiveBackNote;
-    switch (note) {
-        case Note::noted: return GivenBack::given;
-        case Note::again: return GivenBack::again;
-        case Note::too_many: return GivenBack::too_many;
-        case Note::unavailable: break;
-    }
-    return GivenBack::unavailable;
+Note ticket_of(const Wanted& w) {
+    return {first16(sha256("netpay/give-back/tickets")),
+            first16(sha256({as_view(w.coin), as_view(w.resource), std::to_string(w.index)}))};
 }
 
 }  // namespace
@@ -137,19 +119,19 @@ PageBackAnswer give_page_back(till::Till& till, ewallet::Wallets& wallets, const
     if (!e || !is_payers(e->state, *wanted)) return answer_to(GivenBack::unknown, "");
     const auto paid = paid_by(e->state, *wanted);
     const auto ticket = ticket_of(*wanted);
-    if (!paid && wallets.noted_given_back(ticket.who, ticket.what, now))
+    if (!paid && wallets.noted_given_back(ticket.reader, ticket.page, now))
         return refused("again", "This payment was given back before, and its units are yours again since.");
     if (!paid) return answer_to(GivenBack::unknown, "");
     const auto page = page_of(*wanted);
-    auto result = noted(wallets.note_given_back(page.who, page.what, rules.programs, now));
-    if (result != GivenBack::given) return answer_to(result, "it cannot be noted");
+    const auto noted = wallets.note_given_back(page.reader, page.page, rules.programs, now);
+    if (noted != GivenBack::given) return answer_to(noted, "it cannot be noted");
     const auto out = till.give_back({wanted->coin, wanted->index, wanted->resource, now, rules.within_s, rules.per_day});
     if (out.result != GivenBack::given) {
         // Where the till cannot say whether it did: then it knows the ticket no more.
-        wallets.forget_given_back(page.who, page.what, now);
+        wallets.forget_given_back(page.reader, page.page, now);
         return answer_to(out.result, out.why);
     }
-    (void)wallets.note_given_back(ticket.who, ticket.what, std::numeric_limits<std::uint32_t>::max(), now);
+    (void)wallets.note_given_back(ticket.reader, ticket.page, std::numeric_limits<std::uint32_t>::max(), now);
     const auto& terms = e->coin.terms;
     PageBackAnswer a;
     a.units = out.units;

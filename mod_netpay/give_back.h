@@ -35,7 +35,8 @@ struct PageBackAnswer {
 
 // POST of {"coin","index","payword","target"}: the ticket that paid GET target at
 // this host. 200 {"coin","spent","revealed","units","amount","currency"}; 404 where it is not offered; 400;
-// 409 with "reason": unknown, opened, too-late, booked, again, too-many, busy; 503.
+// 409 with "reason": unknown, opened, too-late, booked, again (this payment),
+// once-a-day (the page), too-many, busy; 503.
 PageBackAnswer give_page_back(till::Till& till, ewallet::Wallets& wallets, const GiveBackRules& rules, std::string_view host,
                               std::string_view body, UnixTime now);
 

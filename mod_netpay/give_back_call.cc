@@ -1,6 +1,5 @@
 #include "mod_netpay/give_back_call.h"
 
-#include "core/base64url.h"
 #include "core/problem.h"
 #include "mod_netpay/body.h"
 #include "mod_netpay/directives.h"
@@ -30,16 +29,6 @@ int send(request_rec* r, int status, std::uint32_t retry_after_s, const std::str
 
 int send_refusal(request_rec* r, const Refusal& refusal) { return send(r, refusal.status, refusal.retry_after_s, problem_body(refusal)); }
 
-void note(request_rec* r, const Vendor& v, const PageBackAnswer& a) {
-    Passage& p = begin_passage(r);
-    p.vendor = &v;
-    p.coin = b64u_encode(as_view(a.page.coin));
-    p.price = a.page.price;
-    p.priced = true;
-    p.outcome.units = a.units;
-    p.decide(Decision::given_back);
-}
-
 }  // namespace
 
 int admit_give_back(request_rec* r) {
@@ -64,7 +53,7 @@ int answer_give_back(request_rec* r) {
     const auto a = give_page_back(v.counter->desk().till, *v.counter->desk().wallets, server_config(r->server).give_back.value_or(GiveBackRules()),
                                   r->hostname ? r->hostname : "", body.text, apr_time_sec(apr_time_now()));
     if (!a.why.empty()) ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "a page could not be given back: %s", a.why.c_str());
-    if (a.status == HTTP_OK) note(r, v, a);
+    if (a.status == HTTP_OK) begin_passage(r).gave_back(v, a.page, a.units);
     return send(r, a.status, a.retry_after_s, a.body);
 }
 

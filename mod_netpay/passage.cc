@@ -1,6 +1,17 @@
 #include "mod_netpay/passage.h"
 
+#include "core/base64url.h"
+
 namespace netpay::glue {
+
+void Passage::gave_back(const Vendor& by, const ewallet::Paid& page, std::uint32_t units) {
+    vendor = &by;
+    coin = b64u_encode(as_view(page.coin));
+    price = page.price;
+    priced = true;
+    outcome.units = units;
+    decide(Decision::given_back);
+}
 
 request_rec* topmost(request_rec* r) {
     while (r->main || r->prev) r = r->main ? r->main : r->prev;

@@ -65,6 +65,8 @@ struct Passage {
         decided = true;
         decision = d;
     }
+    // A page that was paid before is given back; for the log.
+    void gave_back(const Vendor& by, const ewallet::Paid& page, std::uint32_t units);
 };
 
 // The request that a client sent, above subrequests and internal redirects.

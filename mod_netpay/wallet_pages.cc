@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/base64url.h"
 #include "core/form.h"
 #include "mod_netpay/body.h"
 #include "mod_netpay/directives.h"
@@ -124,15 +123,6 @@ std::optional<form::Fields> read_form(const Caller& c, int& status) {
     return std::nullopt;
 }
 
-void note_given_back(Passage& p, const Vendor& v, const ewallet::Paid& page, std::uint32_t units) {
-    p.vendor = &v;
-    p.coin = b64u_encode(as_view(page.coin));
-    p.price = page.price;
-    p.priced = true;
-    p.outcome.units = units;
-    p.decide(Decision::given_back);
-}
-
 int leave(const Caller& c) {
     int status = OK;
     const auto fields = read_form(c, status);
@@ -143,19 +133,6 @@ int leave(const Caller& c) {
     const auto then = fields->find(wallet_field::then);
     const bool coins = then != fields->end() && then->second == wallet_field::coins && sight;
     return redirect(c.r, coins ? sight->standing.issuer + "/coins?from=site" : begun.location, begun.cookies);
-}
-
-// What stands against it before the till is asked; `given`: nothing.
-till::Till::GivenBack noted(ewallet::Wallets::GiveBackNote note) {
-    using Note = ewallet::Wallets::GiveBackNote;
-    using Result = till::Till::GivenBack;
-    switch (note) {
-        case Note::noted: return Result::given;
-        case Note::again: return Result::again;
-        case Note::too_many: return Result::too_many;
-        case Note::unavailable: break;
-    }
-    return Result::unavailable;
 }
 
 // A page that was bought by mistake: the one of the reader's e-wallet with that
@@ -174,14 +151,14 @@ int give_back(const Caller& c) {
     const auto page = std::find_if(sight->paid.begin(), sight->paid.end(),
                                    [&](const ewallet::Paid& p) { return p.name() == ticket->second; });
     if (page == sight->paid.end()) return show_with(c, give_back_notice(out, {}), false);
-    out.result = noted(c.wallets.note_given_back(*sight, *page, rules.per_day, now));
+    out.result = c.wallets.note_given_back(sight->reader, page->resource, rules.per_day, now);
     if (out.result != till::Till::GivenBack::given) return show_with(c, give_back_notice(out, *page), false);
     out = c.vendor.counter->desk().till.give_back({page->coin, page->ticket, page->resource, now, rules.within_s, rules.per_day});
     if (out.result == till::Till::GivenBack::unavailable)
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, c.r, "a page could not be given back: %s", out.why);
     const bool given = out.result == till::Till::GivenBack::given;
-    if (given) note_given_back(c.p, c.vendor, *page, out.units);
-    else if (out.result != till::Till::GivenBack::unavailable) c.wallets.forget_given_back(*sight, *page, now);
+    if (given) c.p.gave_back(c.vendor, *page, out.units);
+    else if (out.result != till::Till::GivenBack::unavailable) c.wallets.forget_given_back(sight->reader, page->resource, now);
     return show_with(c, give_back_notice(out, *page), given);
 }
 

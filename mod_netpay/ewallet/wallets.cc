@@ -13,6 +13,8 @@
 namespace netpay::ewallet {
 namespace {
 
+using GivenBack = till::Till::GivenBack;
+
 constexpr std::int64_t sweep_s = 60;
 
 class StoredWallets final : public Wallets {
@@ -35,9 +37,9 @@ public:
     }
     Begun leave(std::string_view cookies, UnixTime now) override { return journey_.leave(cookies, now); }
     std::optional<Sight> look(std::string_view cookies, UnixTime now, std::int64_t window_s) override;
-    GiveBackNote note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) override;
-    bool noted_given_back(const Sight& sight, const Paid& page, UnixTime now) override;
-    void forget_given_back(const Sight& sight, const Paid& page, UnixTime now) override;
+    GivenBack note_given_back(const Tag16& reader, const Tag16& page, std::uint32_t most, UnixTime now) override;
+    bool noted_given_back(const Tag16& reader, const Tag16& page, UnixTime now) override;
+    void forget_given_back(const Tag16& reader, const Tag16& page, UnixTime now) override;
     void sweep(UnixTime now) override;
 
 private:
@@ -100,26 +102,26 @@ std::optional<Sight> StoredWallets::look(std::string_view cookies, UnixTime now,
     return s;
 }
 
-Wallets::GiveBackNote StoredWallets::note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) {
-    const auto noted = h_.notes->give_back(sight.reader, page.resource, most, now);
+GivenBack StoredWallets::note_given_back(const Tag16& reader, const Tag16& page, std::uint32_t most, UnixTime now) {
+    const auto noted = h_.notes->give_back(reader, page, most, now);
     if (!noted) h_.say(custody::Log::Level::error, noted.error().detail);
-    if (!noted) return GiveBackNote::unavailable;
+    if (!noted) return GivenBack::unavailable;
     switch (*noted) {
-        case Notes::Noted::noted: return GiveBackNote::noted;
-        case Notes::Noted::again: return GiveBackNote::again;
+        case Notes::Noted::noted: return GivenBack::given;
+        case Notes::Noted::again: return GivenBack::again;
         case Notes::Noted::too_many: break;
     }
-    return GiveBackNote::too_many;
+    return GivenBack::too_many;
 }
 
-bool StoredWallets::noted_given_back(const Sight& sight, const Paid& page, UnixTime now) {
-    const auto noted = h_.notes->gave_back(sight.reader, page.resource, now);
+bool StoredWallets::noted_given_back(const Tag16& reader, const Tag16& page, UnixTime now) {
+    const auto noted = h_.notes->gave_back(reader, page, now);
     if (!noted) h_.say(custody::Log::Level::error, noted.error().detail);
     return noted && *noted;
 }
 
-void StoredWallets::forget_given_back(const Sight& sight, const Paid& page, UnixTime now) {
-    if (const auto gone = h_.notes->forget_give_back(sight.reader, page.resource, now); !gone)
+void StoredWallets::forget_given_back(const Tag16& reader, const Tag16& page, UnixTime now) {
+    if (const auto gone = h_.notes->forget_give_back(reader, page, now); !gone)
         h_.say(custody::Log::Level::error, gone.error().detail);
 }
 

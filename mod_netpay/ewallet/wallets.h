@@ -163,13 +163,13 @@ public:
     virtual std::optional<Sight> look(std::string_view cookies, UnixTime now, std::int64_t window_s) = 0;
 
     // A reader is about to give a page back: at most `most` a day (UTC) whatever
-    // coins she has, each page once. On the disk when it returns `noted`; to be
-    // forgotten again where the till took nothing back.
-    enum class GiveBackNote { noted, again, too_many, unavailable };
-    virtual GiveBackNote note_given_back(const Sight& sight, const Paid& page, std::uint32_t most, UnixTime now) = 0;
+    // coins she has, each page once. On the disk when it returns `given`; to be
+    // forgotten again where the till took nothing back. What stands against it:
+    // again, too_many, unavailable; given: nothing.
+    virtual till::Till::GivenBack note_given_back(const Tag16& reader, const Tag16& page, std::uint32_t most, UnixTime now) = 0;
     // Whether that is noted of today; false as well where the notes cannot be read, which is logged.
-    virtual bool noted_given_back(const Sight& sight, const Paid& page, UnixTime now) = 0;
-    virtual void forget_given_back(const Sight& sight, const Paid& page, UnixTime now) = 0;
+    virtual bool noted_given_back(const Tag16& reader, const Tag16& page, UnixTime now) = 0;
+    virtual void forget_given_back(const Tag16& reader, const Tag16& page, UnixTime now) = 0;
 
     // Records past their time are deleted, and brokers told what they did not
     // hear. Cheap to call often: does its work about once a minute in one
