@@ -14,6 +14,15 @@ using custody::Taken;
 constexpr std::int64_t fresh_s = 60;   // what the broker said so long ago of a grant is believed without asking
 constexpr std::size_t short_coin = 8;  // of a coin's name in the log
 
+// The same e-wallet, with what is newly known of it.
+std::shared_ptr<Wallet> with_document(const Wallet& w, Document document) {
+    auto fresh = std::make_shared<Wallet>();
+    fresh->document = std::move(document);
+    fresh->binding = w.binding;
+    fresh->sid = w.sid.clone();
+    return fresh;
+}
+
 }  // namespace
 
 Considered Paying::consider(const Visit& v) {
@@ -111,11 +120,8 @@ bool Paying::still_stands(Payment& p) {
         ended(p);
         return false;
     }
-    auto fresh = std::make_shared<Wallet>();
-    fresh->document = copy_document(d);
+    auto fresh = with_document(*p.wallet, copy_document(d));
     set_terms(fresh->document, answer.terms);
-    fresh->binding = p.wallet->binding;
-    fresh->sid = p.wallet->sid.clone();
     if (!keep(p, std::move(fresh))) return false;
     p.out.standing = standing_of(*p.wallet, h_.till.find(p.wallet->document.coin.tag));
     return allowed(h_, p.visit, *p.wallet) && within_day(h_, p.visit, *p.wallet);
@@ -141,10 +147,7 @@ bool Paying::refresh(Payment& p) {
         case Refreshes::Said::ended: ended(p); return false;
         case Refreshes::Said::fresh: break;
     }
-    auto fresh = std::make_shared<Wallet>();
-    fresh->document = std::move(*answer.document);
-    fresh->binding = p.wallet->binding;
-    fresh->sid = p.wallet->sid.clone();
+    auto fresh = with_document(*p.wallet, std::move(*answer.document));
     fresh->document.coin.epoch = ended_epoch(h_.till.find(fresh->document.coin.tag));
     if (fresh->document.coin.tag == before.coin.tag) {
         fresh->document.coin.epoch = before.coin.epoch;
