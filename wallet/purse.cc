@@ -17,6 +17,26 @@ Failure coin_short(const Want& w, Amount balance) {
     return {Exit::no_money, text};
 }
 
+struct Bought {
+    long long id = 0, ticket = 0, amount = 0, until = 0, asked = 0;
+    std::string coin, vendor, state;
+};
+
+std::optional<Bought> last_bought(soci::session& sql, const std::string& url) {
+    Bought b;
+    sql << "SELECT id, coin, vendor, ticket, amount, state, give_back_until, asked_back FROM payments WHERE url = :u"
+           " AND method = 'GET' AND state IN ('paid', 'given-back') ORDER BY id DESC LIMIT 1",
+        soci::into(b.id), soci::into(b.coin), soci::into(b.vendor), soci::into(b.ticket), soci::into(b.amount),
+        soci::into(b.state), soci::into(b.until), soci::into(b.asked), soci::use(url, "u");
+    if (!sql.got_data()) return std::nullopt;
+    return b;
+}
+
+Failure coin_moved_on(const std::string& vendor) {
+    return {Exit::usage, "the coin that paid the page is not at " + printable(vendor) +
+                             " any more; the page cannot be given back"};
+}
+
 }  // namespace
 
 struct Purse::Standing {
@@ -372,30 +392,6 @@ Outcome<Done> Purse::refused(const Ticket& t, const std::string& vendor, const s
         return Done{};
     });
 }
-
-namespace {
-
-struct Bought {
-    long long id = 0, ticket = 0, amount = 0, until = 0, asked = 0;
-    std::string coin, vendor, state;
-};
-
-std::optional<Bought> last_bought(soci::session& sql, const std::string& url) {
-    Bought b;
-    sql << "SELECT id, coin, vendor, ticket, amount, state, give_back_until, asked_back FROM payments WHERE url = :u"
-           " AND method = 'GET' AND state IN ('paid', 'given-back') ORDER BY id DESC LIMIT 1",
-        soci::into(b.id), soci::into(b.coin), soci::into(b.vendor), soci::into(b.ticket), soci::into(b.amount),
-        soci::into(b.state), soci::into(b.until), soci::into(b.asked), soci::use(url, "u");
-    if (!sql.got_data()) return std::nullopt;
-    return b;
-}
-
-Failure coin_moved_on(const std::string& vendor) {
-    return {Exit::usage, "the coin that paid the page is not at " + printable(vendor) +
-                             " any more; the page cannot be given back"};
-}
-
-}  // namespace
 
 Outcome<BackRequest> Purse::ask_back(const std::string& url) {
     return store_.transaction<BackRequest>([&]() -> Outcome<BackRequest> {

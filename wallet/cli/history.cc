@@ -55,18 +55,17 @@ Outcome<Done> run(Context& c, const Args& a) {
     std::vector<json::Object> list;
     for (const auto& h : *lines) {
         auto line = money_json({h.amount, h.currency})
-                           .set("time", static_cast<std::uint64_t>(h.when))
-                           .set("site", h.vendor)
-                           .set("method", h.method)
-                           .set("url", h.url)
-                           .set("coin", h.coin)
-                           .set("ticket", std::uint64_t{h.ticket})
-                           .set("rereads", std::uint64_t{h.rereads})
-                           .set("state", h.state);
+                        .set("time", static_cast<std::uint64_t>(h.when))
+                        .set("site", h.vendor)
+                        .set("method", h.method)
+                        .set("url", h.url)
+                        .set("coin", h.coin)
+                        .set("ticket", std::uint64_t{h.ticket})
+                        .set("rereads", std::uint64_t{h.rereads})
+                        .set("state", h.state);
         if (h.back.micro() > 0) line.set("given_back", money_json({h.back, h.currency}));
         list.push_back(std::move(line));
-        c.say(local_time(h.when) + "  " + h.amount.pretty(h.currency) + "  " + printable(h.url, 2000) +
-              words_for(h));
+        c.say(local_time(h.when) + "  " + h.amount.pretty(h.currency) + "  " + printable(h.url, 2000) + words_for(h));
     }
     c.print(json::Object().set("payments", list));
     return Done{};
