@@ -11,6 +11,7 @@
 #include "core/base64url.h"
 #include "core/certificate.h"
 #include "core/request.h"
+#include "test/unit/wallet_support.h"
 #include "wallet/broker_api.h"
 #include "wallet/purse.h"
 #include "wallet/store.h"
@@ -54,7 +55,7 @@ SigningKey key_of(char mark) {
     return std::move(*k);
 }
 
-class WalletBroker : public CPPUNIT_NS::TestFixture {
+class WalletBroker : public StoreFixture {
     CPPUNIT_TEST_SUITE(WalletBroker);
     CPPUNIT_TEST(highest_revealed_is_over_all_sites);
     CPPUNIT_TEST(returns_with_the_highest_payword);
@@ -64,16 +65,7 @@ class WalletBroker : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(fetches_a_certificate);
     CPPUNIT_TEST_SUITE_END();
 
-public:
-    void setUp() override {
-        char name[] = "/tmp/netpay-wallet-XXXXXX";
-        CPPUNIT_ASSERT(mkdtemp(name));
-        dir_ = name;
-    }
-    void tearDown() override { std::filesystem::remove_all(dir_); }
-
 private:
-    std::string dir_;
     FixedClock clock_;
     Script script_;
     BrokerApi api_{script_, clock_, system_random(), 1000};

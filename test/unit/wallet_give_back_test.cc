@@ -12,6 +12,7 @@
 
 #include "core/base64url.h"
 #include "core/json.h"
+#include "test/unit/wallet_support.h"
 #include "wallet/give_back.h"
 #include "wallet/purse.h"
 #include "wallet/store.h"
@@ -21,13 +22,6 @@ namespace {
 
 const std::string issuer = "https://broker.example", vendor = "https://news.example", other = "https://times.example";
 const std::string page = vendor + "/a?x=1";
-
-class MovingClock : public Clock {
-public:
-    UnixTime now() override { return at; }
-    void sleep_s(int s) override { at += s; }
-    UnixTime at = 1800000000;
-};
 
 // Status 0: the connection breaks.
 class Site : public Transport {
@@ -47,7 +41,7 @@ public:
     std::vector<HttpRequest> asked;
 };
 
-class WalletGiveBack : public CPPUNIT_NS::TestFixture {
+class WalletGiveBack : public StoreFixture {
     CPPUNIT_TEST_SUITE(WalletGiveBack);
     CPPUNIT_TEST(a_page_is_given_back_and_spent_again);
     CPPUNIT_TEST(only_what_can_be_given_back_is_asked_for);
@@ -60,17 +54,13 @@ class WalletGiveBack : public CPPUNIT_NS::TestFixture {
 
 public:
     void setUp() override {
-        char name[] = "/tmp/netpay-wallet-XXXXXX";
-        CPPUNIT_ASSERT(mkdtemp(name));
-        dir_ = name;
+        StoreFixture::setUp();
         clock_.at = 1800000000;
         site_ = Site();
-        open("w");
+        begin("w");
     }
-    void tearDown() override { std::filesystem::remove_all(dir_); }
 
 private:
-    std::string dir_;
     MovingClock clock_;
     Site site_;
     std::unique_ptr<Store> store_;
@@ -78,22 +68,10 @@ private:
     std::string coin_;
 
     // A wallet with one coin of 1000 units.
-    void open(const std::string& name) {
-        auto s = Store::open(dir_ + "/" + name);
-        CPPUNIT_ASSERT_MESSAGE(s ? "" : s.failure().message, static_cast<bool>(s));
-        store_ = std::move(*s);
+    void begin(const std::string& name) {
+        store_ = open(name);
         purse_ = std::make_unique<Purse>(*store_, clock_, this_process());
-        Coin c;
-        c.salt.fill(1);
-        Payword seed;
-        seed.bytes.fill(1);
-        const Chain chain(c.salt, seed, 1000);
-        c.coin = coin_ = coin_id(c.salt, chain.at(0));
-        c.issuer = issuer;
-        c.currency = *Currency::parse("uusd");
-        c.unit = *Amount::from(1000);
-        c.n = 1000;
-        CPPUNIT_ASSERT(store_->add_coin(c, chain) && store_->complete_coin(c.coin, "touchstone", clock_.at + 1000000));
+        coin_ = add_coin(*store_, issuer, 1, 1000, clock_.at + 1000000);
     }
     static Want want(const std::string& url) {
         return {url.substr(0, url.find('/', 8)), "GET", url, *Amount::from(20000), *Amount::from(20000), *Currency::parse("uusd"), {issuer}};
@@ -206,7 +184,7 @@ private:
         buy(page);
         says(409, json::Object().set("reason", "again"));
         assert_fails(Exit::payment, "that payment was given back already");  // not by this payment: the site had not been asked
-        open("lost");
+        begin("lost");
         buy(page);
         site_.status = 0;
         assert_fails(Exit::network, "Run the same command again");
@@ -226,7 +204,7 @@ private:
     void a_lying_site_is_believed_up_to_the_price() {
         int round = 0;
         for (const std::uint64_t units : {0ull, 5ull, 20ull, 21ull, 900ull, 1048576ull, 1ull << 40}) {
-            open("liar" + std::to_string(++round));
+            begin("liar" + std::to_string(++round));
             for (const auto* path : {"/a?x=1", "/b", "/c"}) buy(vendor + path);
             gives(units);
             const auto done = back();

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/base64url.h"
+#include "test/unit/wallet_support.h"
 #include "wallet/backup.h"
 #include "wallet/purse.h"
 #include "wallet/shop.h"
@@ -28,14 +29,7 @@ namespace {
 
 const std::string issuer = "https://broker.example", vendor = "https://news.example", other = "https://times.example";
 
-class FixedClock : public Clock {
-public:
-    UnixTime now() override { return at; }
-    void sleep_s(int s) override { at += s; }
-    UnixTime at = 1800000000;
-};
-
-class WalletStore : public CPPUNIT_NS::TestFixture {
+class WalletStore : public StoreFixture {
     CPPUNIT_TEST_SUITE(WalletStore);
     CPPUNIT_TEST(is_private);
     CPPUNIT_TEST(refuses_an_open_store);
@@ -57,38 +51,10 @@ class WalletStore : public CPPUNIT_NS::TestFixture {
     CPPUNIT_TEST(terminal_text);
     CPPUNIT_TEST_SUITE_END();
 
-public:
-    void setUp() override {
-        char name[] = "/tmp/netpay-wallet-XXXXXX";
-        CPPUNIT_ASSERT(mkdtemp(name));
-        dir_ = name;
-    }
-    void tearDown() override { std::filesystem::remove_all(dir_); }
+    MovingClock clock_;
 
-private:
-    std::string dir_;
-    FixedClock clock_;
-
-    std::unique_ptr<Store> open(const std::string& name = "w") {
-        auto s = Store::open(dir_ + "/" + name);
-        CPPUNIT_ASSERT_MESSAGE(s ? "" : s.failure().message, static_cast<bool>(s));
-        return std::move(*s);
-    }
     std::string add(Store& s, std::uint8_t mark, std::uint32_t n = 1000) {
-        Coin c;
-        c.salt.fill(mark);
-        Payword seed;
-        seed.bytes.fill(mark);
-        const Chain chain(c.salt, seed, n);
-        c.coin = coin_id(c.salt, chain.at(0));
-        c.issuer = issuer;
-        c.currency = *Currency::parse("uusd");
-        c.unit = *Amount::from(1000);
-        c.n = n;
-        c.created = mark;
-        CPPUNIT_ASSERT(s.add_coin(c, chain));
-        CPPUNIT_ASSERT(s.complete_coin(c.coin, "touchstone", clock_.at + 1000));
-        return c.coin;
+        return add_coin(s, issuer, mark, n, clock_.at + 1000);
     }
     Want want(const std::string& site, const std::string& path, std::uint64_t micro = 20000) {
         return {site, "GET", site + path, *Amount::from(micro), *Amount::from(micro), *Currency::parse("uusd"), {issuer}};
