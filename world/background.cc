@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace netpay::world {
 namespace {
