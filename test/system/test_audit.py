@@ -183,17 +183,21 @@ def test_a_killed_broker_and_vendor_are_read(travelled):
 
 OF = "(SELECT id FROM coins WHERE coin = ?)"
 
+
+def forged(column):
+    """SQL: the token with another character amid its signature; its last ones are often the same, whatever was signed."""
+    return ("{0} = substr({0}, 1, length({0}) - 40) || CASE substr({0}, -40, 1) WHEN 'A' THEN 'B' ELSE 'A' END || "
+            "substr({0}, -39)".format(column))
+
+
 CHANGES = [
     ("an amount", "UPDATE coins SET unit = unit * 2 WHERE coin = ?", "touchstone-terms"),
     ("a length", "UPDATE coins SET n = n + 1 WHERE coin = ?", "touchstone-terms"),
-    ("a signature", "UPDATE coins SET touchstone = substr(touchstone, 1, length(touchstone) - 3) || 'AAA' WHERE coin = ?",
-     "touchstone"),
-    ("a hop's signature", "UPDATE epochs SET custody = substr(custody, 1, length(custody) - 3) || 'AAA' "
-     "WHERE epoch = 2 AND coin = " + OF, "custody-signature"),
+    ("a signature", "UPDATE coins SET " + forged("touchstone") + " WHERE coin = ?", "touchstone"),
+    ("a hop's signature", "UPDATE epochs SET " + forged("custody") + " WHERE epoch = 2 AND coin = " + OF, "custody-signature"),
     ("two custodies swapped", "UPDATE epochs SET custody = (SELECT custody FROM epochs o WHERE o.coin = epochs.coin "
      "AND o.epoch = 3) WHERE epoch = 2 AND coin = " + OF, "custody-terms"),
-    ("a signed index", "UPDATE signed_indices SET token = substr(token, 1, length(token) - 3) || 'AAA' "
-     "WHERE epoch = 1 AND coin = " + OF, "index-signature"),
+    ("a signed index", "UPDATE signed_indices SET " + forged("token") + " WHERE epoch = 1 AND coin = " + OF, "index-signature"),
     ("an index", "UPDATE epochs SET start = start - 1 WHERE epoch = 2 AND coin = " + OF, "chain-of-custody"),
     ("an index's column", "UPDATE signed_indices SET idx = idx - 1 WHERE epoch = 1 AND coin = " + OF, "index-terms"),
     ("a release", "UPDATE epochs SET released = released + 1 WHERE epoch = 1 AND coin = " + OF, "chain-of-custody"),
