@@ -95,21 +95,18 @@ async function drawAccount() {
   at('credit').textContent = Object.entries(credit).map(([c, a]) => pretty(a, c)).join(', ') || 'nothing yet'
 }
 
-// One thing at a time; what became of it is said, and the page drawn anew.
+// One thing at a time. It is said what became of it when the page shows it: what is named is there.
 let busy = Promise.resolve()
 function act(work) {
   busy = busy.then(async () => {
-    try {
-      say('One moment …')
-      say(await work())
-    } catch (error) {
-      say(error.message, true)
-    }
+    say('One moment …')
+    const [text, bad] = await work().then((done) => [done, false], (error) => [error.message, true])
     await draw()
     await drawExport()
+    say(text, bad)
     await drawAccount().catch(() => undefined)
     await api.runtime.sendMessage('changed').catch(() => undefined)
-  })
+  }).catch((error) => say(error.message, true)) // what cannot be shown stops nothing that she does later
   return busy
 }
 

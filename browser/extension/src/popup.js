@@ -16,9 +16,9 @@ const states = { paid: '', live: ' (on its way)', unknown: ' (not confirmed yet)
 async function giveBack(payment) {
   say('One moment …')
   const { amount, trouble } = await api.runtime.sendMessage({ giveBack: payment.id })
+  await draw()
   if (trouble) say(trouble, true)
   else say(`You got ${pretty(amount, payment.currency)} back.`)
-  await draw()
 }
 
 function item(payment) {

@@ -19,8 +19,8 @@ export default async function play(world) {
   await reader.leave();
 }
 
-/** Waits until what bears that name has the focus: rows are drawn anew after it is said what became of something. */
-const focused = (own, name) => own.waitForFunction((label) => document.activeElement.getAttribute('aria-label') === label, name);
+/** What bears that name has the focus. */
+const focused = async (own, name) => assert.equal(await own.evaluate(() => document.activeElement.getAttribute('aria-label')), name);
 const rows = (own, column) => own.locator(`#coins td:nth-child(${column})`).allInnerTexts();
 
 const worth = (own, sums) => until(`coins worth ${sums}`, async () => (await rows(own, 2)).sort().join() === sums.join());
