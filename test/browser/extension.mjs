@@ -43,23 +43,27 @@ export class Extension {
     return id[0];
   }
 
-  /** What the button shows at a page: { text, title, popup }. */
+  /** What the button shows at a page, { text, title, popup }, and whether the tab is there or still on its way: `there`. */
   async button(page = this.reader.page) {
     const tabId = await this.tab(page);
     return this.worker.evaluate(async (id) => ({
       text: await chrome.action.getBadgeText({ tabId: id }),
       title: await chrome.action.getTitle({ tabId: id }),
       popup: await chrome.action.getPopup({ tabId: id }),
+      there: (await chrome.tabs.get(id)).status === 'complete',
     }), tabId);
   }
 
-  /** Waits until the button's title matches; what it shows then. */
+  /**
+   * Waits until the button's title matches; what it shows then. A payment is told when the answer's head comes, before the page
+   * is there; who went on then would cross its coming.
+   */
   async shows(pattern, page = this.reader.page, milliseconds = 15000) {
     let last;
     try {
       return await until('the button', async () => {
         last = await this.button(page).catch(() => undefined);
-        return last && pattern.test(last.title) ? last : null;
+        return last?.there && pattern.test(last.title) ? last : null;
       }, milliseconds);
     } catch {
       throw new Error(`the button shows ${JSON.stringify(last)}, not ${pattern}`);

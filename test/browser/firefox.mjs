@@ -58,21 +58,21 @@ export class Firefox {
     }));
   }
 
-  /** What the button shows at the page: { id: the tab's, text, title, popup }. */
+  /** What the button shows at the page: { id: the tab's, there: it is not on its way, text, title, popup }. */
   async button() {
     return this.settings.evaluate(async (url) => {
-      const [{ id }] = (await browser.tabs.query({})).filter((tab) => tab.url === url);
-      return { id, text: await browser.action.getBadgeText({ tabId: id }), title: await browser.action.getTitle({ tabId: id }),
+      const [{ id, status }] = (await browser.tabs.query({})).filter((tab) => tab.url === url);
+      return { id, there: status === 'complete', text: await browser.action.getBadgeText({ tabId: id }), title: await browser.action.getTitle({ tabId: id }),
         popup: await browser.action.getPopup({ tabId: id }) };
     }, this.page.url());
   }
 
-  /** Waits until the button's title matches; what it shows then. */
+  /** Waits until the button's title matches and the page is there; what it shows then. */
   async shows(pattern) {
     let last;
     return until(pattern, async () => {
       last = await this.button().catch(() => last);
-      return last && pattern.test(last.title) ? last : null;
+      return last?.there && pattern.test(last.title) ? last : null;
     }).catch((error) => { throw new Error(`the button shows ${JSON.stringify(last)}, not ${pattern}`, { cause: error }); });
   }
 
