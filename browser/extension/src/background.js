@@ -197,10 +197,11 @@ async function attendNow(tabId, offer, consented) {
     visit = await visitOf(offer, consented)
     offer = { ...offer, amount: await visit.cost(), currency: visit.terms.currency, brokers: visit.terms.brokers, trouble: '' }
     await keepOffer(tabId, offer)
+    // Before it is looked whether it is paid: what another tab pays meanwhile is read again.
+    const alone = consented === null && offer.unasked && (await unasked({ ...visit.want, amount: offer.amount }).catch(() => null)) !== null
     if (!(await visit.takeReread())) {
       const wallet = await purse()
       if (consented === null) {
-        const alone = offer.unasked && (await unasked({ ...visit.want, amount: offer.amount }).catch(() => null)) !== null
         if (!alone || !(await isInFront(tabId))) {
           const identity = await wallet.identityOf(visit.vendor)
           const balance = await wallet.balance(offer.currency, { brokers: offer.brokers, identity })
@@ -210,7 +211,8 @@ async function attendNow(tabId, offer, consented) {
           return await showPrice(tabId, offer)
         }
       }
-      if (await payments.others(tabId, visit.url)) visit.rereadTried = false
+      await payments.others(tabId, visit.url)
+      visit.rereadTried = false
       if (!(await visit.takeReread())) {
         if (await wallet.isUnderWay(visit.vendor, visit.url)) // sent by a background that was ended; its answer is still to come
           throw new NetPayError('payment', 'a payment for this page is on its way')

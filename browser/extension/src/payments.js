@@ -28,12 +28,9 @@ export class Payments {
     return [...this.#open].some((payment) => payment.visit.url === url)
   }
 
-  // Waits until no other tab pays this page; whether one did. A payment that is refused is followed by another.
+  // Waits until no other tab pays this page. A payment that is refused is followed by another.
   async others(tabId, url) {
-    for (let waited = false; ; waited = true) {
-      const others = [...this.#open].filter((payment) => payment.tabId !== tabId && payment.visit.url === url)
-      if (!others.length) return waited
-      await Promise.all(others.map((payment) => payment.over))
-    }
+    const theirs = () => [...this.#open].filter((payment) => payment.tabId !== tabId && payment.visit.url === url)
+    while (theirs().length) await Promise.all(theirs().map((payment) => payment.over))
   }
 }

@@ -2,8 +2,9 @@
 // sites, frames, pages loaded ahead, scripts, redirects, limits, many tabs.
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
-import { Extension, until } from '../extension.mjs';
+import { Extension } from '../extension.mjs';
 import { coins, go, pause, Rogue, sold, spent } from '../rogue.mjs';
+import { until } from '../until.mjs';
 
 export default async function play(world) {
   const browser = world.chromium ?? chromium;
@@ -29,6 +30,7 @@ export default async function play(world) {
     await aheadOnlyWhatShePressed(reader, wallet, rogue);
     await releasedIsNotPressed(reader, wallet, rogue);
     await manyTabs(context, wallet, courier);
+    await twins(context, wallet, rogue);
     await limitsHold(reader, wallet, courier);
     await tabsDoNotWaitForEachOther(reader, wallet, rogue);
     await risingPrice(reader, wallet, rogue);
@@ -159,7 +161,7 @@ async function backgroundDies(reader, wallet, rogue) {
   });
   const asked = rogue.shown.length;
   await go(reader.page, `${rogue.origin}/slow`);
-  for (let i = 0; i < 200 && rogue.shown.length === asked; ++i) await pause(50);
+  await until('it is paid', () => rogue.shown.length > asked);
   assert.equal(rogue.shown.length, asked + 1);
   const session = await reader.context.newCDPSession(await wallet.options());
   await session.send('ServiceWorker.enable');
@@ -167,7 +169,7 @@ async function backgroundDies(reader, wallet, rogue) {
   await reader.page.bringToFront();
   release();
   await reader.page.getByRole('heading', { name: 'Slow' }).waitFor();
-  for (let i = 0; i < 100 && (!wallet.worker || (await spent(wallet)) === before); ++i) await pause(100);
+  await until('it is booked', async () => wallet.worker && (await spent(wallet).catch(() => before)) !== before);
   assert.equal(await spent(wallet) - before, 20);
 }
 
@@ -207,9 +209,11 @@ async function aheadOnlyWhatShePressed(reader, wallet, rogue) {
   rogue.asked = [];
   await wallet.follow(link('next'), async () => {
     await page.evaluate('grab()');
-    for (let i = 0; i < 100 && rogue.asked.length < 5; ++i) await pause(50);
-    await pause(500);
+    // Not for long: a payment that was made ready waits five seconds.
+    for (let i = 0; i < 50 && (rogue.asked.length < 5 || !rogue.asked.some((a) => a.purpose)); ++i) await pause(50);
+    await pause(200);
   });
+  await page.waitForURL('**/ahead/next');
   await wallet.shows(/^Paid 0\.1 ¢/);
   const greedily = rogue.asked.filter((a) => a.dest !== 'document' || a.purpose);
   assert.ok(['empty', 'image', 'iframe'].every((dest) => greedily.some((a) => a.dest === dest)), JSON.stringify(rogue.asked));
@@ -262,7 +266,7 @@ async function releasedIsNotPressed(reader, wallet, rogue) {
   await wallet.shows(/^Paid 0\.1 ¢/);
   const link = page.getByRole('link', { name: 'later' });
   const before = rogue.shown.length;
-  const gone = () => until('the payment is taken back', async () => !(await wallet.rules()).length, 2000);
+  const gone = () => until('the payment is taken back', async () => !(await wallet.rules()).length, 4000);
   // Let go elsewhere; dragged; and a script that goes there then has nothing ready.
   await wallet.follow(link, () => page.mouse.move(600, 600, { steps: 4 }));
   await gone();
@@ -285,6 +289,27 @@ async function manyTabs(context, wallet, news) {
   assert.equal(await spent(wallet) - before, 80);
   await news.charged(4);
   for (const page of tabs) await page.close();
+}
+
+// She looks at a tab while another pays its page: whenever that is done, the page comes, and is paid once.
+async function twins(context, wallet, rogue) {
+  const before = await spent(wallet);
+  const rounds = 16;
+  for (let i = 0; i < rounds; ++i) {
+    const page = sold(rogue, '1000', 'twins');
+    rogue.pages.set(`/twins/${i}`, async (request) => {
+      if (request.headers.authorization) await pause(4 * i);
+      return page(request);
+    });
+    const [one, two] = [await context.newPage(), await context.newPage()];
+    const url = `${rogue.origin}/twins/${i}`;
+    await Promise.all([one.goto(url), two.goto(`${url}#too`)].map((going) => going.catch(() => undefined)));
+    await one.bringToFront();
+    await wallet.shows(/^(Paid 0\.1 ¢|Read again free)/, one);
+    await one.close();
+    await two.close();
+  }
+  assert.equal(await spent(wallet) - before, rounds);
 }
 
 // The day's limit is used up: asked or not, no more is paid until she raises it.
@@ -366,6 +391,8 @@ async function tabsDoNotWaitForEachOther(reader, wallet, rogue) {
   assert.notEqual(popup, '', 'nothing is offered while it is paid');
   const ids = await wallet.worker.evaluate(async () => (await chrome.tabs.query({})).map((tab) => tab.id));
   const second = await context.newPage();
+  // The browser's cache would let it wait for the first tab's request, 20 seconds long.
+  await (await context.newCDPSession(second)).send('Network.setCacheDisabled', { cacheDisabled: true });
   await go(second, url);
   const [other] = (await wallet.worker.evaluate(async () => (await chrome.tabs.query({})).map((tab) => tab.id))).filter((id) => !ids.includes(id));
   await until('it is offered in the other tab', async () => (await button(other)).popup === '');
@@ -391,9 +418,18 @@ async function risingPrice(reader, wallet, rogue) {
   const money = await spent(wallet);
   await go(page, `${rogue.origin}/sold`);
   await wallet.offers('0.1¢');
+  const tab = await wallet.tab(page);
+  const pressed = wallet.worker.evaluate(async (tabId) => {
+    const shown = async () => (await chrome.action.getBadgeText({ tabId })) === '4¢' && (await chrome.action.getPopup({ tabId })) === '';
+    for (let i = 0; !(await shown()); ++i) {
+      if (i === 4000) return false;
+      await new Promise((resolve) => { setTimeout(resolve, 5); });
+    }
+    chrome.action.onClicked.dispatch(await chrome.tabs.get(tabId));
+    return true;
+  }, tab);
   await go(page, `${rogue.origin}/rising`);
-  await wallet.offers('4¢');
-  await wallet.press();
+  assert.ok(await pressed, 'the new price is shown');
   await pause(400);
   assert.equal(await spent(wallet), money);
   await wallet.offers('4¢');
