@@ -1,16 +1,6 @@
 // The NetPay extension in a Chromium of playwright-core: its pages and its button.
 import assert from 'node:assert/strict';
-
-/** Polls until `condition` is true; its value. */
-export async function until(what, condition, milliseconds = 15000) {
-  const end = Date.now() + milliseconds;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`not within ${milliseconds} ms: ${what}`);
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
-  }
-}
+import { patience, until } from './until.mjs';
 
 export class Extension {
   /** Of a reader who has it: her `context`, `page` and `clicks`. */
@@ -18,7 +8,7 @@ export class Extension {
     const extension = new Extension();
     extension.reader = reader;
     extension.context = reader.context;
-    const worker = reader.context.serviceWorkers()[0] ?? (await reader.context.waitForEvent('serviceworker', { timeout: 15000 }));
+    const worker = reader.context.serviceWorkers()[0] ?? (await reader.context.waitForEvent('serviceworker', { timeout: 15000 * patience() }));
     extension.id = new URL(worker.url()).host;
     await until('the extension is ready', () => worker.evaluate(() => typeof chrome.action?.onClicked?.dispatch === 'function'));
     return extension;
@@ -76,10 +66,9 @@ export class Extension {
     assert.equal(text, price);
   }
 
-  /** A click on the button, which pays. Where it has a pop-up there is nothing to pay, which is an error here. */
+  /** A click on the button, once it pays; where it opens its pop-up there is nothing to pay. */
   async press(page = this.reader.page) {
-    const { popup, title } = await this.button(page);
-    assert.equal(popup, '', `the button opens its pop-up: ${title}`);
+    await until('the button pays', async () => (await this.button(page)).popup === '');
     const tabId = await this.tab(page);
     this.reader.clicks += 1;
     await this.worker.evaluate(async (id) => { chrome.action.onClicked.dispatch(await chrome.tabs.get(id)); }, tabId);
@@ -124,7 +113,8 @@ export class Extension {
     if (!this.settings || this.settings.isClosed()) this.settings = await this.context.newPage();
     await this.settings.bringToFront();
     await this.settings.goto(this.url('options.html'));
-    await this.settings.waitForFunction(() => document.querySelector('#identity')?.options.length > 0);
+    // What is drawn last; a field that is filled before would be set back.
+    await this.settings.waitForFunction(() => document.querySelector('#page')?.value);
     return this.settings;
   }
 

@@ -2,7 +2,7 @@
 // in a page of the extension. A press on the button is what its shortcut does, in the browser's own window:
 // WebDriver's keys and pointer reach the pages only.
 import { launch } from 'puppeteer-core';
-import { until } from './extension.mjs';
+import { until } from './until.mjs';
 
 const ID = 'wallet@netpay.example';
 const UUID = '6e657470-6179-4000-8000-000000000001'; // Firefox would choose one
@@ -62,8 +62,8 @@ export class Firefox {
   async button() {
     return this.settings.evaluate(async (url) => {
       const [{ id, status }] = (await browser.tabs.query({})).filter((tab) => tab.url === url);
-      return { id, there: status === 'complete', text: await browser.action.getBadgeText({ tabId: id }), title: await browser.action.getTitle({ tabId: id }),
-        popup: await browser.action.getPopup({ tabId: id }) };
+      return { id, there: status === 'complete', text: await browser.action.getBadgeText({ tabId: id }),
+        title: await browser.action.getTitle({ tabId: id }), popup: await browser.action.getPopup({ tabId: id }) };
     }, this.page.url());
   }
 

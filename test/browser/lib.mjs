@@ -6,8 +6,8 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createRequire } from 'node:module';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
+import { patience, until } from './until.mjs';
 
 const AXE = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const EXECUTABLE = process.env.NETPAY_CHROMIUM ?? '/usr/bin/chromium';
@@ -23,17 +23,6 @@ const examined = new Set();
 
 // No name but loopback's resolves: what would leave the machine fails, and is seen.
 const CHROMIUM = ['--no-sandbox', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.*'];
-
-/** Polls until `condition` gives something true, and gives that. */
-export async function until(what, condition, milliseconds = 10000) {
-  const end = Date.now() + milliseconds;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`not within ${milliseconds} ms: ${what}`);
-    await sleep(50);
-  }
-}
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 const isDocument = (request) => request.isNavigationRequest() && request.resourceType() === 'document';
@@ -79,6 +68,12 @@ export class News {
       credited += Number(/ (\d+) units/.exec(said)[1]);
       return credited >= units;
     });
+  }
+
+  /** What was asked for, once it is so often: `requests`, of which the last may not be written down yet. */
+  async asked(target, times) {
+    await until(`${target} is asked for ${times} times`, () => this.requests(target).length >= times);
+    return this.requests(target);
   }
 
   /** What was asked for, [{status, method, target}]. */
@@ -175,7 +170,7 @@ export class Reader {
         acceptDownloads: true, storageState,
       });
     }
-    reader.context.setDefaultTimeout(15000);
+    reader.context.setDefaultTimeout(15000 * patience());
     reader.clicks = 0;
     reader.steps = [];
     reader.visits = [];
@@ -183,7 +178,11 @@ export class Reader {
     reader.answers = new WeakMap();
     reader.context.on('request', (request) => reader.#asked(request));
     reader.context.on('response', (response) => {
-      if (isDocument(response.request())) reader.answers.set(response.frame().page(), response);
+      if (!isDocument(response.request())) return;
+      try {
+        reader.answers.set(response.frame().page(), response);
+      } catch { // of a tab that is told of later
+      }
     });
     reader.context.on('console', (message) => {
       if (/Content.Security.Policy/i.test(message.text())) reader.faults.push(`blocked: ${message.text()}`);

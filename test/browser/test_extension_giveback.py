@@ -1,6 +1,6 @@
 """Pages given back by the browser extension, at a newspaper that takes them back from wallets of any kind."""
 
-GIVE_BACK = "60 3 100"
+GIVE_BACK = "600 3 100"
 
 
 def test_extension_giveback(play, extension):

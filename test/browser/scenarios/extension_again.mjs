@@ -1,9 +1,10 @@
 // A page that was paid is read again with one request, which shows the same payment: to that address alone, as often as its
 // site serves it again, and never so that something is paid unasked.
 import assert from 'node:assert/strict';
-import { Extension, until } from '../extension.mjs';
+import { Extension } from '../extension.mjs';
 import { Reader } from '../lib.mjs';
 import { go, pause, Rogue, sold, spent } from '../rogue.mjs';
+import { until } from '../until.mjs';
 
 export default async function play(world) {
   const rogue = await Rogue.start(world.broker.issuer);

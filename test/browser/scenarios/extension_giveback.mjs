@@ -1,8 +1,9 @@
 // Pages that were paid by mistake are given back by the extension's pop-up, within the time that the newspaper allows
-// (NetPayGiveBack 60 3 100): the money is hers again, there is room in her limits, and no page goes back twice.
+// (NetPayGiveBack 600 3 100): the money is hers again, there is room in her limits, and no page goes back twice.
 import assert from 'node:assert/strict';
-import { Extension, until } from '../extension.mjs';
+import { Extension } from '../extension.mjs';
 import { Reader } from '../lib.mjs';
+import { until } from '../until.mjs';
 
 export default async function play(world) {
   const [post, courier] = world.news;

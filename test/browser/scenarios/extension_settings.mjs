@@ -2,8 +2,9 @@
 // that nobody saved, coins of others; the focus stays, what is typed stays, and trouble is told at once.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { Extension, until } from '../extension.mjs';
+import { Extension } from '../extension.mjs';
 import { Reader } from '../lib.mjs';
+import { until } from '../until.mjs';
 
 export default async function play(world) {
   const [post] = world.news;

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { EWallet, morePages } from '../ewallet.mjs';
-import { Reader, until } from '../lib.mjs';
+import { Reader } from '../lib.mjs';
+import { until } from '../until.mjs';
 
 const PREFETCHED = '/articles/library.html';
 const RULES = JSON.stringify({
