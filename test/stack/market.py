@@ -118,7 +118,7 @@ class Market:
 
     def pay(self, site, coin, page=None, seconds=10, path="/articles/%d.html", **more):
         """Pays for a page; asks again while the answer is 503, as the contract says."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * stacks.patience()
         while True:
             answer = client.pay(site.url(path % (page or 1 + coin.spent // PRICE % 30)), coin, **more)
             if answer.status != 503 or time.monotonic() > end:

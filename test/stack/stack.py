@@ -43,6 +43,9 @@ TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 BUILD = os.path.realpath(os.environ.get("NETPAY_BUILD", TOP))
 SANITIZE = os.environ.get("NETPAY_SANITIZE", "") not in ("", "0")
 READY_S = 120 if SANITIZE else 60
+# Directives for sites of readers, who do not ask again as programs do: a broker that the machine's load makes slow is
+# waited for.
+PATIENT = {"NetPayBrokerTimeout": "5000 20000"}
 ROOT = os.geteuid() == 0
 HTTPD_USER = "www-data"
 
@@ -117,26 +120,41 @@ class Ports:
     mutex = threading.Lock()
 
     @classmethod
-    def take(cls):
+    def take(cls, count=1):
+        """A port, the first of so many in a row."""
         place = os.path.join(tempfile.gettempdir(), "netpay-ports-%d" % os.geteuid())
         os.makedirs(place, mode=0o700, exist_ok=True)
         for _ in range(2000):
-            port = random.randrange(18000, 32000)  # below the kernel's ephemeral range
+            first = random.randrange(18000, 32000 - count)  # below the kernel's ephemeral range
             with cls.mutex:
-                if port in cls.held:
-                    continue
-                lock = open(os.path.join(place, str(port)), "w")
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    with socket.socket() as probe:
-                        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                        probe.bind(("127.0.0.1", port))
-                except OSError:
+                locks = {}
+                for port in range(first, first + count):
+                    lock = cls._locked(place, port)
+                    if lock is None:
+                        break
+                    locks[port] = lock
+                else:
+                    cls.held.update(locks)
+                    return first
+                for lock in locks.values():
                     lock.close()
-                    continue
-                cls.held[port] = lock
-                return port
         raise StackError("no free port between 18000 and 32000")
+
+    @classmethod
+    def _locked(cls, place, port):
+        """The lock file of a port that nobody has, locked; None for one that somebody has."""
+        if port in cls.held:
+            return None
+        lock = open(os.path.join(place, str(port)), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            return None
+        return lock
 
 
 # --- processes -------------------------------------------------------------
@@ -539,8 +557,10 @@ class Site:
             "NetPayLog": self.payment_log,
         }
         self.directives.update(directives or {})
-        if SANITIZE and self.directives["NetPayBroker"]:  # twice the default, as patience() has it
-            self.directives.setdefault("NetPayBrokerTimeout", "2000 6000")
+        if self.directives["NetPayBroker"]:
+            # The first request waits as long for the broker's keys as for a connection. Calls have the default time, under
+            # the sanitizers twice that.
+            self.directives.setdefault("NetPayBrokerTimeout", "6000 6000" if SANITIZE else "3000 3000")
 
     @property
     def url_base(self):
@@ -724,6 +744,12 @@ class Vendor(Process):
         self.prepare()
         self.graceful()
 
+    def reload_all(self):
+        """The same; returns when no child of the old generation is left, which may still take connections."""
+        before = set(self.children())
+        self.reload()
+        wait_for(lambda: not before & set(self.children()), what="the end of the old generation")
+
     def graceful(self):
         """Graceful restart; returns once the new generation answers."""
         with open(self.error_log, errors="replace") as f:
@@ -763,6 +789,15 @@ class Vendor(Process):
         """The module's metrics: name with labels → number."""
         text = client.http_request("GET", self.url(path)).body.decode()
         return parse_metrics(text)
+
+    def units_taken(self):
+        """Units that its pages were charged, as its metrics have it. They are counted once an answer has left."""
+        return int(sum(v for k, v in self.metrics().items() if k.startswith("netpay_units_total")))
+
+    def check_taken(self, units, before=0):
+        """That so many units were taken since there were `before`."""
+        wait_for(lambda: self.units_taken() - before >= units, what="%d units are counted" % units)
+        assert self.units_taken() - before == units, (self.units_taken(), before, units)
 
 
 def parse_metrics(text):
@@ -892,6 +927,13 @@ def within(begun, seconds):
     """Whether so little time has passed since time.monotonic() was `begun`, as an idle machine would have it. For
     bounds that only a thing that hangs exceeds, never for how fast something is."""
     return time.monotonic() - begun < seconds * patience()
+
+
+def clear_of_midnight(seconds=120):
+    """Waits until no day ends within so long: limits of a day begin anew then (UTC)."""
+    left = 86400 - time.time() % 86400
+    if left < seconds:
+        time.sleep(left + 1)
 
 
 def wait_for(condition, seconds=10, what="condition"):

@@ -10,6 +10,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import stack as stacks  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def one_day():
+    """Limits of a day count what a test did before midnight and after it apart."""
+    stacks.clear_of_midnight(20)
+
+
 @pytest.fixture(scope="module")
 def stack():
     """memcached, broker and one event-MPM vendor, shared by a module's tests."""

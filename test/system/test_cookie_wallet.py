@@ -19,7 +19,7 @@ GATE = ('<Location "/articles/">\n AuthType NetPay\n AuthName "{realm}"\n Requir
 def town():
     with stacks.Stack(vendor=False, memcached=False) as made:
         for host in ("127.0.0.2", "127.0.0.3"):
-            site = made.add_vendor(start=False, host=host, gate=GATE, directives={"NetPayPrivatePeers": "on"})
+            site = made.add_vendor(start=False, host=host, gate=GATE, directives=dict(stacks.PATIENT, NetPayPrivatePeers="on"))
             set_keys(site, "first")
             made.run(site)
         yield made
@@ -39,9 +39,7 @@ def set_keys(site, *names):
 def take_keys(site, *names):
     """set_keys() while it runs; returns when no process has the old ones."""
     set_keys(site, *names)
-    before = set(site.children())
-    site.reload()
-    stacks.wait_for(lambda: not before & set(site.children()), what="the end of the old generation")
+    site.reload_all()
 
 
 def reader_of(town, **limits):

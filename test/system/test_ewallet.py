@@ -25,9 +25,9 @@ GATE = ('<Location "/articles/">\n AuthType NetPay\n AuthName "{realm}"\n Requir
 def town():
     """A broker and two newspapers; hosts of their own, as cookies know no ports."""
     with stacks.Stack(vendor=False, memcached=False) as made:
-        one = made.add_vendor(host="127.0.0.2", gate=GATE, directives={"NetPayPrivatePeers": "on"})
+        one = made.add_vendor(host="127.0.0.2", gate=GATE, directives=dict(stacks.PATIENT, NetPayPrivatePeers="on"))
         away = 'Redirect 302 "/away/" "%s/articles/"\n' % one.origin
-        made.add_vendor(host="127.0.0.3", gate=GATE + away, directives={"NetPayPrivatePeers": "on"})
+        made.add_vendor(host="127.0.0.3", gate=GATE + away, directives=dict(stacks.PATIENT, NetPayPrivatePeers="on"))
         yield made
 
 
@@ -90,9 +90,10 @@ def test_two_newspapers_with_one_account(town):
     assert "Add money" in reader.page.text and urllib.parse.urlsplit(reader.url).path in ("/authorize", "/topup")
     reader.top_up(town.broker, "1.00")
     reader.open(one.url("/premium/4.html"))
-    reader.press("Add money and read")
-    if "Confirm and read" in reader.body:
-        reader.press("Confirm and read")
+    # The first where another process of httpd, which does not know yet that it does not suffice, has taken the request.
+    for button in ("Read for", "Add money and read", "Confirm and read"):
+        if button in reader.page.text:
+            reader.press(button)
     assert reader.status == 200 and "PAID-PREMIUM-4" in reader.body and spent(reader) == 100
     # Read again: free, also what the first coin paid.
     for number, what in ((1, 33 * 20 + 3 * 100), (4, 100)):
@@ -283,7 +284,9 @@ def test_tabs(town):
         moved = pool.submit(lambda: mover.open(two.url(page(22))).press("Pay "))
         tabs += [pool.submit(tab, one.url(page(i))) for i in range(22, 30)]
         answers = [t.result() for t in tabs]
-        assert paid(moved.result(), 22)
+        moved.result()
+    # Where tabs kept the coin busy at every moment it was not let go, and she reads on as she would.
+    stacks.wait_for(lambda: paid(mover, 22) or paid(mover.follow(two.url(page(22))), 22), what="the page at the next newspaper")
     assert set(answers) <= {200, 402, 503}
     assert spent(mover) <= 100 + 20 * (11 + answers.count(200) + 1)
     assert paid(mover.click(page(30)), 30)

@@ -283,5 +283,5 @@ def test_vendors_are_heard_at_a_bounded_rate(tmp_path):
         def calls(name, times):
             return [api.raw("POST", api.api + "/ewallet/" + name, {"request": "x"}).status for _ in range(times)]
         assert set(calls("token", 100)) == {400}, "strangers' codes do not shut a site's readers out"
-        # More than a second's allowance may come back while they are sent, so not every one of the last is refused.
-        assert 429 in calls("refresh", 400)
+        # On a slow machine some of the allowance comes back while they are sent.
+        assert any(429 in calls("refresh", 100) for _ in range(30))

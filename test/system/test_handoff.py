@@ -154,7 +154,7 @@ def test_denied_networks_are_denied(make_vendor, name):
     vendor = vendor_with(make_vendor, CLOSED[name])
     assert post(vendor).status == 403
     vendor.site.gate += '\n<Location "%s">\nRequire all granted\n</Location>' % PATH
-    vendor.reload()
+    vendor.reload_all()
     answered(post(vendor))
 
 

@@ -53,7 +53,7 @@ def site():
         "secret/elsewhere.html": "<p>PAID-ELSEWHERE",
         "own.css": "body{}", "index.html": "free",
     }
-    with stacks.Stack(start=False, modules=["cgid"], pages=pages) as made:
+    with stacks.Stack(start=False, modules=["cgid"], pages=pages, directives=stacks.PATIENT) as made:
         vendor = made.vendor
         cgi = os.path.join(made.dir, "cgi")
         os.makedirs(cgi)

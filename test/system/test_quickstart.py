@@ -17,27 +17,13 @@ DEMO = [sys.executable, "-B", os.path.join(stacks.TOP, "test", "stack", "demo.py
 TIMEOUT_S = 300 if stacks.SANITIZE else 120
 
 
-def free_base(count=3):
-    """So many ports in a row that are free now."""
-    for _ in range(200):
-        base = stacks.Ports.take()
-        try:
-            for port in range(base, base + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-            return base
-        except OSError:
-            continue
-    raise AssertionError("no %d free ports in a row" % count)
-
-
 def run(*args, **more):
     return subprocess.Popen(DEMO + list(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, **more)
 
 
 def test_once_and_once_more():
-    base = free_base()
+    base = stacks.Ports.take(3)
     for _ in range(2):
         child = run("--once", "--port-base", str(base))
         said, _ = child.communicate(timeout=TIMEOUT_S)
@@ -50,7 +36,7 @@ def test_once_and_once_more():
 
 
 def test_the_coin_goes_from_vendor_to_vendor():
-    child = run("--once", "--vendors", "3", "--port-base", str(free_base(5)))
+    child = run("--once", "--vendors", "3", "--port-base", str(stacks.Ports.take(5)))
     said, _ = child.communicate(timeout=TIMEOUT_S)
     assert child.returncode == 0, said
     for expected in ("owes the vendor $0.0900", "The same coin at 2 other vendors", "The Valley Courier",
@@ -71,7 +57,7 @@ def gone(pids):
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_env_file(tmp_path, sig):
     name = str(tmp_path / "stack.env")
-    child = run("--env", name, "--port-base", str(free_base()))
+    child = run("--env", name, "--port-base", str(stacks.Ports.take(3)))
     try:
         stacks.wait_for(lambda: os.path.exists(name) or child.poll() is not None, TIMEOUT_S, "the env file")
         assert child.poll() is None, child.stdout.read()
@@ -100,7 +86,7 @@ def test_env_file(tmp_path, sig):
 
 def test_env_file_of_several_vendors(tmp_path):
     name = str(tmp_path / "stack.env")
-    child = run("--env", name, "--vendors", "3", "--port-base", str(free_base(5)))
+    child = run("--env", name, "--vendors", "3", "--port-base", str(stacks.Ports.take(5)))
     try:
         stacks.wait_for(lambda: os.path.exists(name) or child.poll() is not None, TIMEOUT_S, "the env file")
         assert child.poll() is None, child.stdout.read()
@@ -133,7 +119,7 @@ def test_env_file_of_several_vendors(tmp_path):
 
 
 def test_taken_port_is_named():
-    base = free_base()
+    base = stacks.Ports.take(3)
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", base + 1))
         squatter.listen()

@@ -63,7 +63,7 @@ CustomLog "%(dir)s/nosy.log" nosy
 
 @pytest.fixture(scope="module")
 def site():
-    with stacks.Stack(start=False, modules=["cgid", "log_forensic"]) as made:
+    with stacks.Stack(start=False, modules=["cgid", "log_forensic"], directives=stacks.PATIENT) as made:
         vendor = made.vendor
         cgi = os.path.join(made.dir, "cgi")
         os.makedirs(cgi)
@@ -358,7 +358,8 @@ REWRITTEN = (SOLD % ("/news/", "") + SOLD % ("/gated/", " NetPayPrice free metho
 @pytest.fixture(scope="module")
 def rewritten(site):
     """Places that lead on within httpd by a rule of their directory, some of them to what is sold."""
-    vendor = stacks.Vendor(os.path.join(site.dir, "rewritten"), broker=site.broker, modules=["cgid"], host="127.0.0.4")
+    vendor = stacks.Vendor(os.path.join(site.dir, "rewritten"), broker=site.broker, modules=["cgid"], host="127.0.0.4",
+                           directives=stacks.PATIENT)
     vendor.head = "ScriptSock %s/cgid.sock\n" % vendor.dir
     vendor.site.gate = REWRITTEN.replace("{cgi}", os.path.join(site.dir, "cgi")).replace("{docroot}", vendor.site.docroot)
     for number in range(1, 8):

@@ -145,7 +145,9 @@ def test_the_site_can_be_left_out(tmp_path):
 def test_guessing_is_slowed(tmp_path):
     with broker_alone(tmp_path / "slow", **{"rate-scale": "1"}) as made:
         thief = Visitor(made.broker.issuer)
-        answers = [thief.sign_in("abandon ability able about above absent absorb").status for _ in range(14)]
-        assert answers[0] == 403 and answers[-1] == 429
+        answers = []
+        while 429 not in answers and len(answers) < 60:  # on a slow machine some come back meanwhile
+            answers.append(thief.sign_in("abandon ability able about above absent absorb").status)
+        assert set(answers[:10]) == {403} and answers[-1] == 429
         assert "Too many requests" in thief.page.text and int(thief.headers["retry-after"]) >= 1
         assert os.stat(os.path.join(made.broker.options["keys"], "web.key")).st_mode & 0o777 == 0o600

@@ -22,6 +22,7 @@ PRICE = 20  # units of a page under /articles/
 BROKEN = (OSError, http.client.HTTPException)
 
 SLOW = """#!/bin/sh
+touch "$(dirname "$0")/under-way"
 sleep "${QUERY_STRING:-1}"
 echo "Content-Type: text/plain"
 echo
@@ -286,6 +287,7 @@ def slow():
             with open(os.path.join(cgi, "slow"), "w") as f:
                 f.write(SLOW)
             os.chmod(os.path.join(cgi, "slow"), 0o755)
+            os.chmod(cgi, 0o777)  # httpd's user says there that it is under way
             vendor.head = "ScriptSock %s/cgid.sock" % vendor.dir
             vendor.site.gate += ('<Location "/cgi-bin/">\nAuthType NetPay\nAuthName "{realm}"\nRequire netpay\n'
                                  'NetPayPrice 0.02 usd\n</Location>\nScriptAlias "/cgi-bin/" "%s/"\n'
@@ -299,6 +301,7 @@ def test_a_request_under_way_finishes_or_is_refused(slow, seconds):
     """A page is being made at A when the coin is wanted at B: A's is paid for, or it was never sold."""
     a, b = slow.vendors
     books, reader = Books(slow), client.Reader(slow.coin(n=1000))
+    under_way = os.path.join(a.dir, "cgi", "under-way")
     assert reader.read(page(a, 1)).status == 200
     held = dict(holder=a.origin, held=20)
     answers = {}
@@ -310,7 +313,8 @@ def test_a_request_under_way_finishes_or_is_refused(slow, seconds):
     reader.challenge(page(b, 1))
     thread = threading.Thread(target=at_a)
     thread.start()
-    time.sleep(0.05)
+    stacks.wait_for(lambda: os.path.exists(under_way), what="the page at A is being made")
+    os.remove(under_way)
     first = client.pay(page(b, 1), reader.coin, index=60, challenge=reader.challenges[b.origin], **held)
     if seconds == "2":
         assert first.status == 503 and int(first.get("Retry-After")) > 0, first

@@ -51,21 +51,19 @@ def wallet(stack, tmp_path):
     return Wallet(stack, tmp_path / "wallet")
 
 
-def taken(stack):
-    return int(sum(v for k, v in stack.vendor.metrics().items() if k.startswith("netpay_units_total")))
-
-
-def lines(stack, path):
-    return [r for r in stack.vendor.requests() if r[2].split(" ")[1] == path]
+def asked_since(stack, path, before=0):
+    """The statuses of answers at a path, but for those `before`; the last may not be written down yet."""
+    stacks.wait_for(lambda: len(stack.vendor.requests(path)) > before, what="a line for " + path)
+    return [r[0] for r in stack.vendor.requests(path)[before:]]
 
 
 def test_buy_and_read(stack, wallet):
-    before = taken(stack)
+    before = stack.vendor.units_taken()
     for i in (1, 2, 3):
         done = wallet.get(stack.vendor.url("/articles/%d.html" % i))
         assert b"PAID-ARTICLE-%d" % i in done.stdout
         assert b"paid 0.02 USD to " in done.stderr
-    assert taken(stack) - before == 60
+    stack.vendor.check_taken(60, before)
     assert wallet.coin()["spent"] == 60
     assert wallet.json("balance")["coins"][0]["amount"] == 10000000 - 60000
     assert [p["state"] for p in wallet.json("history")["payments"]] == ["paid"] * 3
@@ -73,29 +71,29 @@ def test_buy_and_read(stack, wallet):
 
 def test_second_page_is_one_round_trip(stack, wallet):
     wallet.get(stack.vendor.url("/articles/10.html"))
-    before = len(lines(stack, "/articles/11.html"))
+    before = len(stack.vendor.requests("/articles/11.html"))
     wallet.get(stack.vendor.url("/articles/11.html"))
-    answers = lines(stack, "/articles/11.html")[before:]
-    assert [a[0] for a in answers] == [200]
+    assert asked_since(stack, "/articles/11.html", before) == [200]
 
 
 def test_first_page_is_one_round_trip_after_discovery(stack, wallet):
     assert any(p["amount"] == PRICE for p in wallet.json("prices", stack.vendor.url("/"))["prices"])
-    before = len(lines(stack, "/articles/12.html"))
+    before = len(stack.vendor.requests("/articles/12.html"))
     wallet.get(stack.vendor.url("/articles/12.html"))
-    assert [a[0] for a in lines(stack, "/articles/12.html")[before:]] == [200]
+    assert asked_since(stack, "/articles/12.html", before) == [200]
 
 
 def test_read_again_is_free(stack, wallet):
     url = stack.vendor.url("/articles/13.html")
+    before = stack.vendor.units_taken() + 20
     wallet.get(url)
-    before = taken(stack)
+    stack.vendor.check_taken(0, before)
     for _ in range(3):
         done = wallet.get(url)
         assert b"read again free" in done.stderr and b"PAID-ARTICLE-13" in done.stdout
-    assert taken(stack) == before
+    assert stack.vendor.units_taken() == before
     assert b"paid 0.02 USD" in wallet.get(url).stderr
-    assert taken(stack) == before + 20
+    stack.vendor.check_taken(20, before)
 
 
 def test_dearer_page_than_guessed(stack, wallet):
@@ -145,19 +143,19 @@ def test_next_coin_when_one_runs_out(stack, tmp_path):
 
 
 def test_concurrent_gets_share_a_coin(stack, wallet):
-    before = taken(stack)
+    before = stack.vendor.units_taken()
     running = [wallet.popen("get", "--max-price", "0.05", stack.vendor.url("/articles/%d.html" % i)) for i in range(1, 9)]
     for i, p in enumerate(running, 1):
         out, err = p.communicate(timeout=60)
         assert p.returncode == 0, err
         assert b"PAID-ARTICLE-%d" % i in out
-    assert taken(stack) - before == 160
+    stack.vendor.check_taken(160, before)
     assert wallet.spent() == 160
 
 
 def test_killed_anywhere(stack, wallet):
     rng = random.Random(4)
-    before = taken(stack)
+    before = stack.vendor.units_taken()
     for i in range(20):
         p = wallet.popen("get", "--max-price", "0.05", stack.vendor.url("/articles/%d.html" % (1 + i % 30)))
         time.sleep(rng.uniform(0.0, 0.09))
@@ -171,7 +169,7 @@ def test_killed_anywhere(stack, wallet):
             wallet.get(h["url"])
     states = [h["state"] for h in wallet.json("history")["payments"]]
     assert set(states) == {"paid"}, states
-    assert wallet.spent() == taken(stack) - before
+    stack.vendor.check_taken(wallet.spent(), before)
     stack.broker.check()
 
 

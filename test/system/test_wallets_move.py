@@ -18,7 +18,7 @@ GATE = ('<Location "/articles/">\n AuthType NetPay\n AuthName "{realm}"\n Requir
 def town():
     with stacks.Stack(vendor=False, memcached=False) as made:
         for host in ("127.0.0.2", "127.0.0.3"):
-            made.add_vendor(host=host, gate=GATE, directives={"NetPayPrivatePeers": "on"})
+            made.add_vendor(host=host, gate=GATE, directives=dict(stacks.PATIENT, NetPayPrivatePeers="on"))
         yield made
 
 

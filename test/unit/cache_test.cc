@@ -50,9 +50,15 @@ std::uint16_t free_port() {
 // A memcached of our own.
 class Memcached {
 public:
-    explicit Memcached(std::string path = {}) : path_(std::move(path)), port_(path_.empty() ? free_port() : 0) { start(); }
+    explicit Memcached(std::string path = {}) : path_(std::move(path)) {
+        for (int tries = 0; !pid_; ++tries) {
+            if (path_.empty()) port_ = free_port();
+            if (!begin()) CPPUNIT_ASSERT_MESSAGE("memcached does not start", tries < 5);  // another program took the port
+        }
+    }
     ~Memcached() { stop(); }
-    void start() {
+    void start() { CPPUNIT_ASSERT_MESSAGE("memcached does not start", begin()); }
+    bool begin() {
         const std::string port = std::to_string(port_);
         std::vector<const char*> args{"memcached", "-m", "16", "-t", "1"};
         if (geteuid() == 0) args.insert(args.end(), {"-u", "root"});
@@ -66,8 +72,12 @@ public:
             execvp("memcached", const_cast<char**>(args.data()));
             _exit(127);
         }
-        for (int k = 0; k < 500 && !listens(); ++k) usleep(10000);
-        CPPUNIT_ASSERT_MESSAGE("memcached does not start", listens());
+        for (int k = 0; k < 3000; ++k, usleep(10000)) {
+            if (waitpid(pid_, nullptr, WNOHANG) == pid_) break;
+            if (listens()) return true;
+        }
+        stop();
+        return false;
     }
     void stop() {
         if (pid_ <= 0) return;
@@ -173,11 +183,16 @@ class CacheTest : public CPPUNIT_NS::TestFixture {
         o.servers = servers;
         o.prefix = "test:";
         o.vendor = "https://news.example";
-        o.timeout_ms = 100;
+        o.timeout_ms = 5000;  // of a memcached that answers, on a loaded machine
         o.batch_ms = 5;
         o.open_ms = 200;
         o.open_max_ms = 400;
         return o;
+    }
+    std::unique_ptr<Cache> open_impatient(const Memcached& m) {
+        auto o = options({m.server()});
+        o.timeout_ms = 100;
+        return open(o);
     }
     std::unique_ptr<Cache> open(const Options& o, std::string_view secret = "0123456789abcdef") {
         auto c = Cache::open(o, Secret(secret));
@@ -340,7 +355,7 @@ class CacheTest : public CPPUNIT_NS::TestFixture {
     void newest_wins() {
         const Memcached m;
         auto o = options({m.server()});
-        o.batch_ms = 1000;
+        o.batch_ms = 3000;
         auto c = open(o);
         c->put(coin(1), state(20), 8);
         c->put(coin(1), state(30), 9);
@@ -463,7 +478,7 @@ class CacheTest : public CPPUNIT_NS::TestFixture {
 
     void stopped() {
         Memcached m;
-        auto c = open(options({m.server()}));
+        auto c = open_impatient(m);
         put_all(*c, 5);
         m.send(SIGSTOP);
         // Three time-outs of 100 ms, where each waiting would take 20 s.
@@ -485,7 +500,7 @@ class CacheTest : public CPPUNIT_NS::TestFixture {
 
     void stopped_at_shutdown() {
         Memcached m;
-        auto c = open(options({m.server()}));
+        auto c = open_impatient(m);
         put_all(*c, 5);
         (void)c->get(coin(1));
         m.send(SIGSTOP);
@@ -508,7 +523,7 @@ class CacheTest : public CPPUNIT_NS::TestFixture {
         const Memcached m;
         auto o = options({m.server()});
         o.queue = 10;
-        o.batch_ms = 1000;
+        o.batch_ms = 3000;
         auto c = open(o);
         for (std::uint32_t k = 0; k < 25; ++k) c->put(coin(k), state(10), 1);
         c->put(coin(3), state(11), 2);  // one that waits may still be replaced

@@ -137,6 +137,7 @@ public:
     HttpAnswer post(const std::string& url, const std::string& body) override {
         ++posts;
         if (delay.count()) std::this_thread::sleep_for(delay);
+        while (hold) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         if (down) return {0, {}, "connection refused", 0};
         if (answer) return *answer;
         const std::lock_guard g(mutex);
@@ -185,6 +186,7 @@ public:
     std::int64_t lease_s = 86400;
     std::atomic<bool> down = false;
     std::chrono::milliseconds delay{0};
+    std::atomic<bool> hold = false;                    // posts are not answered until it is false
     std::optional<HttpAnswer> answer;                  // to every post
     std::map<std::string, HttpAnswer> overridden;      // to gets
     std::function<void(Custody&)> bend;

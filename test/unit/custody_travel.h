@@ -226,7 +226,7 @@ public:
         o.brokers = {{broker_origin, {}}};
         o.directory = dir.path;
         o.connect_timeout_ms = 100;
-        o.call_timeout_ms = 1000;
+        o.call_timeout_ms = 20000;  // waiters wait so long at the most; nothing here takes it
         o.unconfirmed_pages = pages;
         o.release_wait_ms = 0;
         auto k = custody::Keeper::make(o, *till, {clock_, broker_, log, custody::system_random(), custody::system_disk()}, network_);

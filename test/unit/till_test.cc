@@ -466,6 +466,12 @@ private:
         CPPUNIT_ASSERT(out.verdict == Verdict::paid);
         auto same = m.charge(1);
         CPPUNIT_ASSERT(t->reserve(same).answer == Answer::unavailable);  // after busy_wait_ms
+        t->release(first);
+        t.reset();
+        options_.busy_wait_ms = 20000;
+        t = open();
+        out = t->reserve(first);
+        CPPUNIT_ASSERT(out.verdict == Verdict::paid);
         std::thread later([&] {
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
             CPPUNIT_ASSERT(t->settle(first, out));
