@@ -785,6 +785,12 @@ class Vendor(Process):
                 found.append((int(code), int(size), request, rest.strip()))
         return found
 
+    def statuses(self, path, before=0):
+        """The statuses of the answers at a path but for so many `before`, once there is one: it is written down after the
+        answer has left."""
+        wait_for(lambda: len(self.requests(path)) > before, what="a line for " + path)
+        return [r[0] for r in self.requests(path)[before:]]
+
     def metrics(self, path="/metrics"):
         """The module's metrics: name with labels → number."""
         text = client.http_request("GET", self.url(path)).body.decode()

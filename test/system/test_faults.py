@@ -2,6 +2,7 @@
 twice, nothing is sold unpaid, and what cannot be known is 503."""
 
 import http.client
+import itertools
 import os
 import signal
 import threading
@@ -148,9 +149,11 @@ def test_graceful_restart_under_load(make_vendor, shared, mpm):
     for t in threads:
         t.start()
     begun = time.monotonic()
-    while not wrong and min(sold) <= 5 and stacks.within(begun, 60) or time.monotonic() - begun < 1.5:
+    for restarts in itertools.count(1):
         time.sleep(0.5)
         vendor.graceful()
+        if restarts >= 3 and (wrong or min(sold) > 5 or not stacks.within(begun, 60)):
+            break
     stop.set()
     for t in threads:
         t.join()

@@ -51,12 +51,6 @@ def wallet(stack, tmp_path):
     return Wallet(stack, tmp_path / "wallet")
 
 
-def asked_since(stack, path, before=0):
-    """The statuses of answers at a path, but for those `before`; the last may not be written down yet."""
-    stacks.wait_for(lambda: len(stack.vendor.requests(path)) > before, what="a line for " + path)
-    return [r[0] for r in stack.vendor.requests(path)[before:]]
-
-
 def test_buy_and_read(stack, wallet):
     before = stack.vendor.units_taken()
     for i in (1, 2, 3):
@@ -73,14 +67,14 @@ def test_second_page_is_one_round_trip(stack, wallet):
     wallet.get(stack.vendor.url("/articles/10.html"))
     before = len(stack.vendor.requests("/articles/11.html"))
     wallet.get(stack.vendor.url("/articles/11.html"))
-    assert asked_since(stack, "/articles/11.html", before) == [200]
+    assert stack.vendor.statuses("/articles/11.html", before) == [200]
 
 
 def test_first_page_is_one_round_trip_after_discovery(stack, wallet):
     assert any(p["amount"] == PRICE for p in wallet.json("prices", stack.vendor.url("/"))["prices"])
     before = len(stack.vendor.requests("/articles/12.html"))
     wallet.get(stack.vendor.url("/articles/12.html"))
-    assert asked_since(stack, "/articles/12.html", before) == [200]
+    assert stack.vendor.statuses("/articles/12.html", before) == [200]
 
 
 def test_read_again_is_free(stack, wallet):
